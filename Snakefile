@@ -1,0 +1,37 @@
+"""Is synthetic data worth it, on my images? The contents page: a stage is a file of rules."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/generators.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/fidelity.smk"
+include: "workflow/rules/synthesis.smk"
+include: "workflow/rules/classifiers.smk"
+include: "workflow/rules/statistics.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    published,
+
+
+rule all:
+    default_target: True
+    input:
+        f"{inputs.results}/report/index.html",
+
+
+rule published:
+    input:
+        expand("results/published/tables/{table}.md", table=TABLES),
+        expand("results/published/figures/{figure}.png", figure=PUBLISHED_FIGURES),

@@ -1,0 +1,102 @@
+import importlib
+
+import albumentations
+import numpy as np
+import pytest
+
+from synthworth.classifiers.augmentation import evaluation_transform, training_augmentation
+
+# Table 4 of Schaudt et al. 2023.
+PAPER = {
+    "shift_limit": 0.1,
+    "scale_limit": 0.5,
+    "rotate_limit": 10,
+    "clahe_clip_limit": 4.0,
+    "clahe_grid": 8,
+    "brightness_limit": 0.2,
+    "contrast_limit": 0.2,
+    "gamma_limit": (80, 120),
+    "sharpen_alpha": (0.2, 0.5),
+    "sharpen_lightness": (0.5, 1.0),
+    "blur_limit": 7,
+    "hue_shift_limit": 20,
+    "saturation_shift_limit": 30,
+    "value_shift_limit": 20,
+    "one_of_probability": 0.9,
+}
+
+
+def image(size=64):
+    return np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+
+
+def test_the_pipeline_is_the_papers_table_4():
+    transform = training_augmentation(**PAPER, run_seed=0)
+    affine, tone, detail, colour, normalize = transform.pipeline.transforms
+    assert (type(affine), affine.p) == (albumentations.ShiftScaleRotate, 1)
+    assert affine.translate_percent == {"x": (-0.1, 0.1), "y": (-0.1, 0.1)}
+    assert affine.scale == {"x": (0.5, 1.5), "y": (0.5, 1.5)}
+    assert affine.rotate == (-10, 10)
+    assert (affine.border_mode, affine.fill) == (0, 0)
+    for choice in (tone, detail, colour):
+        assert (type(choice), choice.p) == (albumentations.OneOf, 0.9)
+        assert {transform.p for transform in choice.transforms} == {1.0}
+    names = [[type(t).__name__ for t in choice.transforms] for choice in (tone, detail, colour)]
+    assert names == [
+        ["CLAHE", "RandomBrightnessContrast", "RandomGamma"],
+        ["Sharpen", "Blur", "MotionBlur"],
+        ["RandomBrightnessContrast", "HueSaturationValue"],
+    ]
+    clahe, brightness, gamma = tone.transforms
+    assert (clahe.clip_limit, clahe.tile_grid_size) == ((1, 4), (8, 8))
+    assert (brightness.brightness_limit, brightness.contrast_limit) == ((-0.2, 0.2), (-0.2, 0.2))
+    assert brightness.brightness_by_max
+    assert gamma.gamma_limit == (80, 120)
+    sharpen, blur, motion = detail.transforms
+    assert (sharpen.alpha, sharpen.lightness) == ((0.2, 0.5), (0.5, 1.0))
+    assert blur.blur_limit == motion.blur_limit == (3, 7)
+    hue = colour.transforms[1]
+    assert (hue.hue_shift_limit, hue.sat_shift_limit, hue.val_shift_limit) == ((-20, 20), (-30, 30), (-20, 20))
+    assert (normalize.mean, normalize.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(key, value) for key, value in PAPER.items() if key not in ("one_of_probability",)],
+)
+def test_each_number_of_the_config_reaches_the_pipeline(key, value):
+    changed = {
+        "gamma_limit": (20, 30),
+        "sharpen_alpha": (0.9, 1.0),
+        "sharpen_lightness": (0.1, 0.2),
+        "clahe_grid": 2,
+        "blur_limit": 21,
+        "clahe_clip_limit": 30.0,
+    }.get(key, value / 4 if not isinstance(value, tuple) else None)
+    before = training_augmentation(**PAPER, run_seed=0)
+    after = training_augmentation(**{**PAPER, key: changed}, run_seed=0)
+    assert any(not np.array_equal(before(image(), 0, i), after(image(), 0, i)) for i in range(20))
+
+
+def test_an_image_is_a_function_of_seed_epoch_and_position():
+    transform, again, other = (training_augmentation(**PAPER, run_seed=run_seed) for run_seed in (3, 3, 4))
+    first = transform(image(), 1, 5)
+    transform(image(), 7, 7)
+    assert np.array_equal(first, transform(image(), 1, 5))
+    assert np.array_equal(first, again(image(), 1, 5))
+    for different in (transform(image(), 2, 5), transform(image(), 1, 6), other(image(), 1, 5)):
+        assert not np.array_equal(first, different)
+
+
+def test_evaluation_only_normalizes():
+    result = evaluation_transform()(image(), 0, 0)
+    expected = (image() / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_albumentations_does_not_ask_the_network_for_a_newer_version(monkeypatch):
+    asked = []
+    monkeypatch.setattr("albumentations.check_version.check_for_updates", lambda: asked.append(True))
+    importlib.reload(albumentations)
+    assert not asked

@@ -1,0 +1,73 @@
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from synthworth.config import compose, validate
+from synthworth.errors import StudyError
+
+HOUSE = Path(__file__).parents[1]
+SCHEMA = HOUSE / "workflow" / "schemas" / "config.schema.yaml"
+DEFAULT = yaml.safe_load((HOUSE / "config" / "config.yaml").read_text())
+CONFIGS = sorted(HOUSE.glob("config/*.yaml")) + sorted(HOUSE.glob("tests/configs/*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_in_the_house_is_valid(path):
+    validate(compose(DEFAULT, yaml.safe_load(path.read_text())), SCHEMA)
+
+
+def test_settings_are_replaced_at_any_depth():
+    config = compose(DEFAULT, {"dataset": {"size": 128}, "generators": {"ddpm": {"training": {"learning_rate": 0.5}}}})
+    assert config["dataset"]["size"] == 128
+    assert config["dataset"]["fit"] == DEFAULT["dataset"]["fit"]
+    assert config["generators"]["ddpm"]["training"]["learning_rate"] == 0.5
+    assert config["generators"]["ddpm"]["training"]["batch_size"] == 8
+
+
+def test_named_entries_are_the_ones_that_run():
+    config = compose(DEFAULT, {"classifiers": {"resnet50": {"dropout": 0.1}, "mine": {"architecture": "resnet18"}}})
+    assert list(config["classifiers"]) == ["resnet50", "mine"]
+    assert config["classifiers"]["resnet50"]["dropout"] == 0.1
+    assert config["classifiers"]["mine"]["training"] == DEFAULT["classifiers"]["defaults"]["training"]
+
+
+def test_defaults_alone_choose_nothing():
+    config = compose(DEFAULT, {"classifiers": {"defaults": {"dropout": 0.3}}})
+    assert len(config["classifiers"]) == 5
+    assert {entry["dropout"] for entry in config["classifiers"].values()} == {0.3}
+
+
+def test_compose_changes_neither_part():
+    default, changes = deepcopy(DEFAULT), {"arms": {"baseline": {}}}
+    compose(default, changes)
+    assert default == DEFAULT
+    assert changes == {"arms": {"baseline": {}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"dataset": {"sise": 64}}, ["dataset", "`sise`", "did you mean `size`"]),
+        ({"protocol": "fair"}, ["protocol", "fair", "honest"]),
+        ({"study": "my study"}, ["study", "'my study'", "letters, digits"]),
+        ({"study": "../up"}, ["study", "letters, digits"]),
+        ({"seeds": {"runs": []}}, ["seeds.runs"]),
+        ({"generators": {"ddpm": {"training": {"learning_rate": -1}}}}, ["generators.ddpm.training.learning_rate", "-1"]),
+        ({"generators": {"new": {"method": "ddpm"}}}, ["generators.new", "missing key", "`training`"]),
+        ({"fidelity": {"metrics": {"fid": {"metric": "fid", "extracter": "x"}}}}, ["fidelity.metrics.fid", "extracter"]),
+        ({"arms": {"x": {"per_class": 5}}}, ["arms.x", "generator"]),
+    ],
+)
+def test_mistakes_are_named_by_key(changes, words):
+    with pytest.raises(StudyError) as error:
+        validate(compose(DEFAULT, changes), SCHEMA)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_all_mistakes_come_at_once():
+    with pytest.raises(StudyError) as error:
+        validate(compose(DEFAULT, {"protocol": "fair", "threads": 0, "dataset": {"fit": "squash"}}), SCHEMA)
+    assert len(error.value.problems) == 3

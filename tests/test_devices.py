@@ -1,0 +1,78 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from synthworth import devices
+
+SCRIPTS = Path(devices.__file__).parents[1]
+
+# A job on simulated devices: leases, says from when to when it held which, and ends.
+JOB = """
+import sys, time
+from pathlib import Path
+from synthworth.devices import lease
+count, locks, seconds = int(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+held = lease(count, locks)
+start = time.monotonic()
+time.sleep(seconds)
+import os
+assert os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(held)
+print(start, time.monotonic(), *held, flush=True)
+"""
+
+
+def start(count, locks, seconds=0.3, **environment):
+    command = [sys.executable, "-c", JOB, str(count), str(locks), str(seconds)]
+    variables = {"CUDA_VISIBLE_DEVICES": "0,1,2", "PYTHONPATH": str(SCRIPTS)} | environment
+    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True)
+
+
+def test_jobs_at_once_never_share_a_device(tmp_path):
+    jobs = [start(count, tmp_path) for count in (1, 2, 1, 1, 2, 3, 1)]
+    spans = []
+    for job in jobs:
+        output, _ = job.communicate(timeout=60)
+        assert job.returncode == 0
+        begin, end, *held = output.split()
+        spans.append((float(begin), float(end), set(held)))
+    assert [len(held) for _, _, held in spans] == [1, 2, 1, 1, 2, 3, 1]
+    for i, (begin, end, held) in enumerate(spans):
+        for other_begin, other_end, other_held in spans[i + 1 :]:
+            at_once = begin < other_end and other_begin < end
+            assert not (at_once and held & other_held)
+
+
+def test_a_killed_job_frees_its_devices(tmp_path):
+    holder = start(3, tmp_path, seconds=600)
+    deadline = time.monotonic() + 30
+    while len(list(tmp_path.glob("[0-9].lock"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.2)
+    waiter = start(3, tmp_path, seconds=0)
+    time.sleep(0.5)
+    assert waiter.poll() is None
+    holder.kill()
+    output, _ = waiter.communicate(timeout=30)
+    assert output.split()[2:] == ["0", "1", "2"]
+
+
+def test_without_devices_the_lease_is_empty(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert devices.lease(1, tmp_path) == []
+
+
+def test_the_schedulers_choice_stands(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    assert devices.lease(1, tmp_path, candidates=["0"]) == ["5"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("inherited", "expected"), [("0,1", ["0", "1"]), ("GPU-ab", ["GPU-ab"]), ("-1", []), ("", [])])
+def test_visible_devices_are_the_inherited_ones(monkeypatch, inherited, expected):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", inherited)
+    assert devices.visible_devices() == expected

@@ -1,0 +1,164 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthworth.errors import StudyError
+from synthworth.fidelity import SCORE_COLUMNS, score, score_checkpoint
+from synthworth.fidelity.fid import fid
+from synthworth.fidelity.ms_ssim import ms_ssim
+from synthworth.fidelity.selection import (
+    collect_curves,
+    mark_selected,
+    read_selection,
+    save_selection,
+    select_checkpoints,
+)
+from synthworth.shards import write_shard
+
+FID = {"metric": "fid", "extractor": "domain", "reference": "train"}
+
+
+def curves(values, joint=False, **names):
+    """Rows of scores {class: {step: value}}."""
+    rows = [
+        {"generator": "ddpm", "scope": "all" if joint else name, "class": name, "step": step, "value": value}
+        for name, scores in values.items()
+        for step, value in scores.items()
+    ]
+    return pd.DataFrame(rows).assign(**(FID | {"n_synthetic": 50, "n_reference": 50} | names))[list(SCORE_COLUMNS)]
+
+
+VALUES = {"viral": {100: 9.0, 200: 4.0, 300: 8.0}, "healthy": {100: 3.0, 200: 7.0, 300: 3.0}}
+
+
+def test_models_per_class_take_each_their_lowest_and_earliest():
+    chosen = select_checkpoints(curves(VALUES), **FID, classes=["viral", "healthy"], joint=False)
+    assert chosen.to_dict("records") == [
+        {"class": "viral", "scope": "viral", "step": 200, "value": 4.0},
+        {"class": "healthy", "scope": "healthy", "step": 100, "value": 3.0},
+    ]
+
+
+def test_a_joint_model_takes_the_lowest_sum_which_is_no_class_minimum():
+    values = {"viral": {100: 1.0, 200: 4.0, 300: 9.0}, "healthy": {100: 9.0, 200: 4.0, 300: 1.0}}
+    chosen = select_checkpoints(curves(values, joint=True), **FID, classes=["healthy", "viral"], joint=True)
+    assert chosen.to_dict("records") == [
+        {"class": "healthy", "scope": "all", "step": 200, "value": 4.0},
+        {"class": "viral", "scope": "all", "step": 200, "value": 4.0},
+    ]
+
+
+def test_equal_sums_take_the_earliest_step_whatever_the_order_of_rows():
+    values = {"viral": {300: 1.0, 100: 2.0}, "healthy": {300: 2.0, 100: 1.0}}
+    chosen = select_checkpoints(curves(values, joint=True), **FID, classes=["viral", "healthy"], joint=True)
+    assert set(chosen["step"]) == {100}
+
+
+def test_other_metrics_extractors_and_references_do_not_count():
+    lower = {name: {step: value - 5 * (step == 300) for step, value in s.items()} for name, s in VALUES.items()}
+    others = [
+        curves(lower, metric="ms_ssim", extractor="", reference=""),
+        curves(lower, extractor="inception"),
+        curves(lower, reference="select"),
+    ]
+    everything = pd.concat([*others, curves(VALUES)], ignore_index=True)
+    asked = {"classes": ["viral", "healthy"], "joint": False}
+    assert select_checkpoints(everything, **FID, **asked)["step"].tolist() == [200, 100]
+    assert select_checkpoints(everything, metric="ms_ssim", **asked)["step"].tolist() == [300, 300]
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"viral": {100: 1.0, 200: 2.0}, "healthy": {100: 1.0}}, "class healthy, step 200: no finite score"),
+        ({"viral": {100: 1.0, 200: np.nan}, "healthy": {100: 1.0, 200: 1.0}}, "class viral, step 200: no finite"),
+        ({"viral": {100: 1.0}}, "class healthy: no score at any step"),
+    ],
+)
+def test_missing_scores_stop_the_study(values, problem, joint):
+    with pytest.raises(StudyError, match=problem):
+        select_checkpoints(curves(values, joint), **FID, classes=["viral", "healthy"], joint=joint)
+
+
+def test_ambiguous_scores_stop_the_study():
+    asked = {**FID, "classes": ["viral", "healthy"], "joint": False}
+    with pytest.raises(StudyError, match="class viral, step 100: more than one score"):
+        select_checkpoints(pd.concat([curves(VALUES), curves(VALUES)]), **asked)
+    with pytest.raises(StudyError, match="several generators: ddpm, gan"):
+        select_checkpoints(pd.concat([curves(VALUES), curves(VALUES, generator="gan")]), **asked)
+    with pytest.raises(StudyError, match="class viral: no score"):
+        select_checkpoints(curves(VALUES), **{**asked, "joint": True})
+
+
+def write_scores(folder, frame):
+    files = [folder / f"{i}.csv" for i in range(len(frame))]
+    for i, file in enumerate(files):
+        frame.iloc[[i]].to_csv(file, index=False)
+    return files
+
+
+def test_the_same_choice_gives_the_same_bytes(tmp_path):
+    files = write_scores(tmp_path, curves(VALUES))
+    save_selection(files, tmp_path / "a.json", **FID, classes=["viral", "healthy"], joint=False)
+    save_selection(files[::-1], tmp_path / "b.json", **FID, classes=["healthy", "viral"], joint=False)
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert read_selection(tmp_path / "a.json")["viral"] == {**FID, "scope": "viral", "step": 200, "value": 4.0}
+    assert "earliest" in json.loads((tmp_path / "a.json").read_text())["rule"]
+
+
+def test_collected_curves_keep_awkward_names_and_mark_the_chosen(tmp_path):
+    frame = curves({"NA": {100: 2.0, 20: 1.5}, "null": {100: 1.0, 20: 3.0}})
+    similar = curves({"NA": {100: 0.5, 20: 0.25}}, metric="ms_ssim", extractor="", reference="", n_reference=0)
+    files = write_scores(tmp_path, pd.concat([frame, similar]))
+    collected = collect_curves(files)
+    pd.testing.assert_frame_equal(collected, collect_curves(files[::-1]))
+    assert collected["step"].tolist() == [20, 20, 100, 100, 20, 100]
+    assert collected.loc[collected["metric"] == "ms_ssim", "extractor"].tolist() == ["", ""]
+
+    save_selection(files, tmp_path / "selected.json", **FID, classes=["NA", "null"], joint=False)
+    marked = mark_selected(collected, {"ddpm": read_selection(tmp_path / "selected.json")})
+    assert list(marked.columns).index("selected") == 4
+    chosen = marked[marked["selected"]]
+    assert set(zip(chosen["class"], chosen["step"], chosen["metric"], strict=True)) == {
+        ("NA", 20, "fid"),
+        ("NA", 20, "ms_ssim"),
+        ("null", 100, "fid"),
+    }
+    assert collect_curves([]).columns.tolist() == list(SCORE_COLUMNS)
+
+
+NAMES = {"generator": "ddpm", "scope": "all", "class": "NA", "step": 300}
+
+
+def test_score_checkpoint_writes_one_row_of_features(tmp_path):
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(7, 5)).astype(np.float32), rng.normal(size=(6, 5)).astype(np.float32)
+    np.savez(tmp_path / "real.npz", features=real, n=7)
+    np.savez(tmp_path / "fake.npz", features=fake, n=6)
+    names = NAMES | {"extractor": "domain", "reference": "train"}
+    score_checkpoint("fid", None, tmp_path / "fake.npz", tmp_path / "real.npz", tmp_path / "score.csv", names)
+    row = collect_curves([tmp_path / "score.csv"]).iloc[0].to_dict()
+    assert row == {**names, "metric": "fid", "n_synthetic": 6, "n_reference": 7, "value": fid(real, fake)}
+    assert score("fid", fake, real) == row["value"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fake.npz", "real.npz", "score.csv"]
+
+
+def test_score_checkpoint_writes_one_row_of_images(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 1), dtype=np.uint8)
+    rows = pd.DataFrame({"label": "a", "prompt": "", "generator": "ddpm", "scope": "all", "step": 300}, index=range(3))
+    write_shard(tmp_path / "shard.parquet", images, rows.assign(index=range(3), seed=range(3)))
+    score_checkpoint("ms_ssim", tmp_path / "shard.parquet", None, None, tmp_path / "score.csv", NAMES)
+    row = collect_curves([tmp_path / "score.csv"]).iloc[0].to_dict()
+    empty = {"extractor": "", "reference": "", "n_reference": 0}
+    assert row == {**NAMES, **empty, "metric": "ms_ssim", "n_synthetic": 3, "value": ms_ssim(images)}
+
+
+def test_unknown_metrics_and_wrong_references_are_refused():
+    for name in ("kid", "selection", "../fid"):
+        with pytest.raises(StudyError, match="not a metric"):
+            score(name, np.zeros((3, 4)))
+    with pytest.raises(ValueError, match="against a reference"):
+        score("fid", np.zeros((3, 4)))

@@ -1,0 +1,56 @@
+import json
+
+import numpy as np
+import pytest
+
+from synthworth import synthesis
+from synthworth.shards import read_shard
+
+NAMES = {"study_seed": 1, "generator": "ddpm", "method": "ddpm", "name": "covid19", "label": "COVID-19"}
+
+
+@pytest.fixture(autouse=True)
+def sampler(monkeypatch):
+    """A sampler whose image shows its seed, and which remembers the checkpoints it was given."""
+    used = []
+
+    def sample(method, checkpoint, conditions, settings):
+        used.append(checkpoint)
+        return np.stack([np.full((8, 8, 1), seed % 251, np.uint8) for seed in conditions["seed"]])
+
+    monkeypatch.setattr(synthesis, "sample", sample)
+    return used
+
+
+def test_an_image_hangs_on_its_names_alone():
+    whole = synthesis.conditions(1, "ddpm", "viral", "viral", 0, 99)
+    part = synthesis.conditions(1, "ddpm", "viral", "viral", 50, 74)
+    assert list(part["seed"]) == list(whole["seed"][50:75])
+    assert whole["seed"].is_unique
+    for other in (
+        synthesis.conditions(2, "ddpm", "viral", "viral", 0, 0),
+        synthesis.conditions(1, "gan", "viral", "viral", 0, 0),
+        synthesis.conditions(1, "ddpm", "fungal", "fungal", 0, 0),
+    ):
+        assert other["seed"][0] != whole["seed"][0]
+
+
+def test_a_shard_comes_from_the_chosen_checkpoint(tmp_path, sampler):
+    chosen = {"scope": "covid19", "step": 240, "metric": "fid", "extractor": "", "reference": "", "value": 1.0}
+    selected = tmp_path / "selected.json"
+    selected.write_text(json.dumps({"checkpoints": {"covid19": chosen}, "rule": ""}))
+    synthesis.synthesize_shard(str(selected), "models", str(tmp_path / "shard.parquet"), NAMES, 30, 59, {})
+    assert [str(checkpoint) for checkpoint in sampler] == ["models/covid19/step-240"]
+    images, rows = read_shard(tmp_path / "shard.parquet")
+    assert list(rows["index"]) == list(range(30, 60))
+    assert set(rows["step"]) == {240}
+    assert set(rows["label"]) == {"covid19"}
+    assert list(images[:, 0, 0, 0]) == [seed % 251 for seed in rows["seed"]]
+
+
+def test_samples_of_a_checkpoint_are_its_first_images(tmp_path):
+    names = NAMES | {"scope": "covid19", "step": 120}
+    synthesis.sample_checkpoint("models/covid19/step-120", str(tmp_path / "a.parquet"), names, 0, 4, {})
+    synthesis.sample_checkpoint("models/covid19/step-120", str(tmp_path / "b.parquet"), names, 0, 9, {})
+    few, many = read_shard(tmp_path / "a.parquet")[0], read_shard(tmp_path / "b.parquet")[0]
+    np.testing.assert_array_equal(few, many[:5])

@@ -1,0 +1,254 @@
+"""Tables from scores: the paper's numbers, the arithmetic behind them, and files that readers can take."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthworth import tables
+from synthworth.published import read_published, write_published
+from synthworth.typesetting import escape_latex, escape_markdown
+
+FOLDER = Path(__file__).parents[1] / "resources/published"
+
+
+@pytest.fixture(scope="module")
+def published():
+    return read_published(FOLDER)
+
+
+def printed(table):
+    return pd.read_csv(FOLDER / table)
+
+
+def by_row(frame, *columns):
+    return frame.set_index(list(columns))
+
+
+def a_run(arm, value, seed=0, classifier="resnet", generator=None, dose=0, metric="accuracy", name="all"):
+    return {
+        "classifier": classifier,
+        "arm": arm,
+        "generator": generator or arm,
+        "dose": dose,
+        "seed": seed,
+        "metric": metric,
+        "class": name,
+        "value": value,
+    }
+
+
+def some_cells(*runs):
+    return tables.aggregate_runs(pd.DataFrame(runs), ddof=1)
+
+
+def test_table8_is_computed_from_table7_in_all_35_cells(published):
+    frame = by_row(tables.table8_accuracy_change(published["cells"], "Baseline").frame, "Training data")
+    expected = printed("table8_accuracy_change.csv")
+    assert len(expected) == 35
+    for row in expected.itertuples():
+        assert float(frame.loc[row.generator, row.classifier]) == row.change_pp, (row.generator, row.classifier)
+    assert (frame.shape, frame.loc["mean", "Overall"]) == ((6, 6), "")
+
+
+def test_table8_mean_row_weights_each_generator_and_dose_equally():
+    cells = some_cells(
+        a_run("baseline", 0.5),
+        a_run("a+1", 0.6, generator="a", dose=1),
+        a_run("a+2", 0.6, generator="a", dose=2),
+        a_run("b+1", 0.9, generator="b", dose=1),
+    )
+    means = tables.mean_accuracy_changes(cells, "baseline")["resnet"]
+    assert means.to_dict() == pytest.approx({"a": 10, "b": 40, "mean": 20})
+
+
+def test_table7_prints_what_the_paper_prints(published):
+    frame = by_row(tables.table7_accuracy(published["cells"], "Baseline").frame, "Added per class", "Training data")
+    expected = printed("table7_accuracy.csv")
+    for row in expected.itertuples():
+        added = f"+{row.added_per_class}" if row.added_per_class else "0"
+        text = f"{row.accuracy_mean:.2f} ± {row.accuracy_std:.2f}"
+        assert frame.loc[(added, row.generator), row.classifier] == text
+    assert frame.shape == (28, 5)
+    assert frame.index[0] == ("0", "Baseline")
+    assert list(dict.fromkeys(frame.index.get_level_values(0)))[-2:] == ["+5000", "+10000"]
+
+
+def test_table5_prints_what_the_paper_prints(published):
+    table = tables.table5_fid(published["fidelity"])
+    frame = by_row(table.frame, "Generator")
+    for row in printed("table5_fid.csv").itertuples():
+        assert frame.loc[row.generator, row[2]] == f"{row.fid:.2f} ({row.ms_ssim:.2f})"
+    assert list(frame.loc["mean"]) == ["130.39", "99.24", "131.44", "145.55", "124.57", ""]
+    # The paper has 95.52 for the GAN: the mean of its printed values is 95.526.
+    assert list(frame["Mean"][:5]) == ["95.53", "149.09", "117.21", "114.05", "155.32"]
+    assert "inception features between 50 synthetic and 50 real" in table.remarks[0]
+
+
+def test_table6_prints_what_the_paper_prints(published):
+    frame = by_row(tables.table6_ratings(published["ratings"]).frame, "Generator")
+    for row in printed("table6_ratings.csv").itertuples():
+        assert frame.loc[row.generator, "Quality"] == f"{row.quality_mean:.2f} ± {row.quality_std:.2f}"
+        assert frame.loc[row.generator, "Plausibility"] == f"{row.plausibility_mean:.2f} ± {row.plausibility_std:.2f}"
+
+
+def test_table9_prints_what_the_paper_prints(published):
+    table = tables.table9_per_class(published["cells"], "Baseline")
+    frame = by_row(table.frame, "Metric", "Training data")
+    for row in printed("table9_per_class.csv").itertuples():
+        name = row.training_data if row.training_data in ("Baseline", "Oversampling") else f"{row.training_data}+best"
+        heading = {"precision": "Precision", "recall": "Recall", "f1": "F1"}[row.metric]
+        assert frame.loc[(heading, name), row[3]] == f"{row.mean:.4f} ± {row.std:.4f}"
+    assert len(frame) == 21
+    assert "ConvNeXt-S" in table.caption
+
+
+def test_table9_takes_the_best_classifier_and_of_each_generator_the_best_arm():
+    runs = []
+    for classifier, base in [("weak", 0.5), ("strong", 0.7)]:
+        for arm, generator, dose, gain in [
+            ("gan+100", "gan", 100, 0.0),
+            ("gan+250", "gan", 250, 0.1),
+            ("baseline", None, 0, 0.05),
+            ("oversampling", None, 0, 0.2),
+        ]:
+            place = {"classifier": classifier, "generator": generator, "dose": dose}
+            runs.append(a_run(arm, base + gain, **place))
+            runs += [a_run(arm, 0.5, metric="recall", name=name, **place) for name in ("viral", "healthy")]
+    table = tables.table9_per_class(some_cells(*runs), "baseline")
+    assert list(table.frame["Training data"]) == ["baseline", "oversampling", "gan+250"]
+    assert list(table.frame.columns[2:]) == ["viral", "healthy"]
+    assert "strong" in table.caption
+
+
+def test_runs_aggregate_over_seeds_with_either_deviation():
+    runs = pd.DataFrame([a_run("baseline", value, seed) for seed, value in enumerate([0.6, 0.7, 0.8, np.nan])])
+    population, sample = (tables.aggregate_runs(runs, ddof).iloc[0] for ddof in (0, 1))
+    assert (population["mean"], population["n"]) == (pytest.approx(0.7), 3)
+    assert population["sd"] == pytest.approx(np.std([0.6, 0.7, 0.8]))
+    assert sample["sd"] == pytest.approx(0.1)
+    assert list(tables.aggregate_runs(runs, 1).columns) == [*tables.CELL_KEYS, "mean", "sd", "n"]
+
+
+def test_one_seed_shows_no_spread():
+    frame = tables.table7_accuracy(some_cells(a_run("baseline", 0.5)), "baseline").frame
+    assert list(frame["resnet"]) == ["50.00"]
+
+
+def test_two_arms_of_a_generator_at_one_dose_stay_apart():
+    cells = some_cells(
+        a_run("baseline", 0.5),
+        a_run("gan+100", 0.6, generator="gan", dose=100),
+        a_run("gan-replace+100", 0.3, generator="gan", dose=100),
+    )
+    assert list(tables.table7_accuracy(cells, "baseline").frame["Training data"]) == ["baseline", "gan", "gan-replace"]
+    assert list(tables.mean_accuracy_changes(cells, "baseline")["resnet"].round(6)) == [10, -20, -5]
+
+
+def test_table5_has_a_block_per_extractor_and_only_selected_checkpoints():
+    rows = [
+        {"generator": "gan", "scope": name, "class": name, "step": step, "selected": step == 20, "metric": metric}
+        | {"extractor": extractor, "reference": "select", "n_synthetic": 50, "n_reference": count}
+        | {"value": value * step}
+        for name, count in [("viral", 16), ("healthy", 130)]
+        for metric, extractor, value in [("fid", "inception", 4), ("fid", "domain", 1), ("ms_ssim", "", 0.01)]
+        for step in (10, 20)
+    ]
+    table = tables.table5_fid(pd.DataFrame(rows))
+    assert table.frame.to_numpy().tolist() == [
+        ["inception, select", "gan", "80.00 (0.20)", "80.00 (0.20)", "80.00"],
+        ["inception, select", "mean", "80.00", "80.00", ""],
+        ["domain, select", "gan", "20.00 (0.20)", "20.00 (0.20)", "20.00"],
+        ["domain, select", "mean", "20.00", "20.00", ""],
+    ]
+    assert "16 to 130 real images" in table.remarks[1]
+
+
+@pytest.mark.parametrize("name", sorted(tables.TABLES))
+def test_missing_scores_give_an_empty_table(name, tmp_path, published):
+    empty = published[tables.TABLES[name].scores].iloc[:0]
+    scores = tmp_path / "scores.csv"
+    empty.to_csv(scores, index=False)
+    outputs = [tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex")]
+    tables.render_table(name, scores, *outputs, study="s", protocol="honest")
+    assert "No scores." in outputs[1].read_text()
+    assert len(pd.read_csv(outputs[0])) == 0
+
+
+@pytest.mark.parametrize("name", ["table7_accuracy", "table8_accuracy_change", "table9_per_class"])
+@pytest.mark.parametrize("kept", ["baseline only", "no baseline", "one of each", "no scores per class"])
+def test_parts_of_the_scores_are_enough(name, kept, published):
+    cells = published["cells"]
+    is_baseline = cells["arm"] == "Baseline"
+    mask = {
+        "baseline only": is_baseline,
+        "no baseline": ~is_baseline,
+        "one of each": (cells["classifier"] == "ResNet50") & (cells["generator"] == "GAN"),
+        "no scores per class": cells["metric"] == "accuracy",
+    }[kept]
+    frame = tables.TABLES[name].build(cells[mask], "Baseline").frame
+    assert not frame.isna().any(axis=None)
+
+
+@pytest.mark.parametrize("name", sorted(tables.TABLES))
+def test_rendered_files_are_well_formed(name, tmp_path):
+    write_published(FOLDER, *(tmp_path / f"{stem}.csv" for stem in ("fidelity", "ratings", "cells")))
+    scores = tmp_path / f"{tables.TABLES[name].scores}.csv"
+    csv, markdown, latex = (tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex"))
+    tables.render_table(name, scores, csv, markdown, latex, study="a_b", protocol="published", baseline="Baseline")
+    frame = pd.read_csv(csv, keep_default_na=False)
+
+    lines = [line for line in markdown.read_text().splitlines() if line.startswith("|")]
+    assert len(lines) == len(frame) + 2
+    assert {line.count("|") for line in lines} == {len(frame.columns) + 1}
+    assert r"Study: a\_b. Protocol: published" in markdown.read_text()
+
+    text = latex.read_text()
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == len(frame) + 1
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {len(frame.columns) - 1}
+    alignment = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text).group(1)
+    assert len(alignment) == len(frame.columns)
+    assert [text.count(rule) for rule in (r"\toprule", r"\bottomrule", r"\end{tabular}", r"\end{table}")] == [1] * 4
+    assert r"Study: a\_b. Protocol: published" in text
+    body = "\n".join(text.splitlines()[1:])
+    assert not re.search(r"(?<!\\)[%#]", body)
+    assert "±" not in text
+    assert body.count("{") == body.count("}")
+
+
+def test_any_text_survives_all_three_formats(tmp_path):
+    frame = pd.DataFrame({"Class_1": ["a|b", "[x", "50 %"], "n & m": [12, -3, None]})
+    csv, markdown, latex = (tmp_path / f"t.{suffix}" for suffix in ("csv", "md", "tex"))
+    tables.write_table(frame, csv, markdown, latex, caption="5% of {all}", note="n_1 ± 2")
+    assert list(pd.read_csv(csv)["Class_1"]) == ["a|b", "[x", "50 %"]
+    assert r"| a\|b | 12.0 |" in markdown.read_text()
+    assert r"Class\_1 & n \& m \\" in latex.read_text()
+    assert r"{[}x & $-$3.0 \\" in latex.read_text()
+    assert r"\caption{5\% of \{all\}}" in latex.read_text()
+    assert r"n\_1 $\pm$ 2" in latex.read_text()
+
+
+def test_hyphens_become_minus_signs_before_numbers_only():
+    assert escape_latex("COVID-19, -0.5, 18-89, [-1") == "COVID-19, $-$0.5, 18-89, {[}$-$1"
+    assert escape_markdown("a*b_c<d") == r"a\*b\_c&lt;d"
+
+
+def test_groups_are_named_once_and_ruled(tmp_path):
+    frame = pd.DataFrame({"Dose": ["0", "+1", "+1"], "Arm": ["a", "b", "c"]})
+    csv, markdown, latex = (tmp_path / f"t.{suffix}" for suffix in ("csv", "md", "tex"))
+    tables.write_table(frame, csv, markdown, latex, "c", "n", group="Dose")
+    assert list(pd.read_csv(csv, dtype=str)["Dose"]) == ["0", "+1", "+1"]
+    assert "| +1 | b |\n|  | c |" in markdown.read_text()
+    assert "+1 & b \\\\\n & c \\\\\n\\bottomrule" in latex.read_text()
+    assert latex.read_text().count(r"\midrule") == 2
+
+
+def test_names_that_look_like_numbers_stay_names(tmp_path):
+    path = tmp_path / "cells.csv"
+    path.write_text("classifier,arm,generator,dose,metric,class,mean,sd,n\n1,None,nan,0,accuracy,0,0.5,,1\n")
+    row = tables.read_scores(path).iloc[0]
+    assert list(row[["classifier", "arm", "generator", "class"]]) == ["1", "None", "nan", "0"]
+    assert np.isnan(row["sd"])

@@ -1,0 +1,66 @@
+"""Classifiers: trained on an arm with a seed, evaluated once on the test split."""
+
+
+localrules:
+    fetch_classifier,
+
+
+rule fetch_classifier:
+    output:
+        weights="results/{study}/weights/{classifier}.safetensors",
+    log:
+        "results/{study}/logs/fetch_classifier/{classifier}.log",
+    conda:
+        "../envs/gpu.yaml"
+    params:
+        spec=specs.fetch_classifier,
+    script:
+        "../scripts/fetch_classifier.py"
+
+
+rule train_classifier:
+    input:
+        unpack(inputs.training_data),
+        weights=ancient("results/{study}/weights/record.json"),
+    output:
+        classifier=directory("results/{study}/classifiers/{classifier}/{arm}/seed-{seed}/model"),
+    log:
+        "results/{study}/logs/train_classifier/{classifier}-{arm}-{seed}.log",
+    benchmark:
+        "results/{study}/benchmarks/train_classifier/{classifier}-{arm}-{seed}.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    threads: config["threads"]
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=720,
+    params:
+        spec=specs.train_classifier,
+        code=fingerprint("classifiers.training"),
+    script:
+        "../scripts/train_classifier.py"
+
+
+rule evaluate_classifier:
+    input:
+        unpack(inputs.test_data),
+        classifier="results/{study}/classifiers/{classifier}/{arm}/seed-{seed}/model",
+    output:
+        predictions="results/{study}/classifiers/{classifier}/{arm}/seed-{seed}/predictions.csv",
+    log:
+        "results/{study}/logs/evaluate_classifier/{classifier}-{arm}-{seed}.log",
+    benchmark:
+        "results/{study}/benchmarks/evaluate_classifier/{classifier}-{arm}-{seed}.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    threads: config["threads"]
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        spec=specs.evaluate_classifier,
+        code=fingerprint("classifiers.evaluation"),
+    script:
+        "../scripts/evaluate_classifier.py"

@@ -1,0 +1,73 @@
+"""The study that the config describes, and the names that wildcards may take. No rules."""
+
+import re
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+HOUSE = Path(workflow.basedir)
+sys.path.insert(0, str(HOUSE / "workflow" / "scripts"))
+
+from synthworth.config import compose, validate
+from synthworth.errors import StudyError
+from synthworth.fingerprint import fingerprint
+from synthworth.inputs import DATA_TABLES, FIGURES, PUBLISHED_FIGURES, TABLES, Inputs
+from synthworth.lock import hold
+from synthworth.specs import Specs
+from synthworth.study import Study
+
+# Snakemake has merged config files key by key; the user's own part says which of the named entries are to run.
+try:
+    default = yaml.safe_load((HOUSE / "config" / "config.yaml").read_text(encoding="utf-8"))
+    config = compose(default, workflow.config_settings.overwrite_config)
+    validate(config, HOUSE / "workflow" / "schemas" / "config.schema.yaml")
+    study = Study(config)
+    classes = list(study.classes)
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
+
+inputs = Inputs(study)
+specs = Specs(study)
+
+
+def any_of(names):
+    """A constraint that only these names meet; without names, nothing does."""
+    return "|".join(re.escape(str(name)) for name in names) or "(?!)"
+
+
+wildcard_constraints:
+    study=any_of([study.name, "published"]),
+    split=any_of(study.splits),
+    label=any_of(classes),
+    scope=any_of([*classes, "all"]),
+    generator=any_of(config["generators"]),
+    extractor=any_of(config["fidelity"]["extractors"]),
+    metric=any_of(config["fidelity"]["metrics"]),
+    classifier=any_of(config["classifiers"]),
+    arm=any_of(study.arms),
+    table=any_of([*TABLES, *DATA_TABLES]),
+    figure=any_of(FIGURES),
+    size=r"\d+",
+    step=r"\d+",
+    seed=r"\d+",
+    first=r"\d+",
+    last=r"\d+",
+
+
+# Two snakemakes on one study would do each other's jobs. Unlike Snakemake's own, this lock dies with its process.
+onstart:
+    hold(Path(inputs.results) / ".lock")
+
+
+def generator_code(wildcards):
+    """The code that a generator's training and sampling execute."""
+    method = config["generators"][wildcards.generator]["method"]
+    return fingerprint("synthesis", "generators", f"generators.{method}")
+
+
+def metric_code(wildcards):
+    """The code that a metric executes."""
+    metric = config["fidelity"]["metrics"][wildcards.metric]["metric"]
+    return fingerprint("fidelity", f"fidelity.{metric}")

@@ -1,0 +1,100 @@
+"""Images in: drawn or given, inspected, split by patient, rendered as arrays."""
+
+
+rule draw_phantoms:
+    output:
+        manifest="results/{study}/phantoms/manifest.csv",
+        images=directory("results/{study}/phantoms/images"),
+    log:
+        "results/{study}/logs/draw_phantoms.log",
+    benchmark:
+        "results/{study}/benchmarks/draw_phantoms.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    params:
+        spec=specs.draw_phantoms,
+        code=fingerprint("phantoms"),
+    script:
+        "../scripts/draw_phantoms.py"
+
+
+rule inspect_images:
+    input:
+        inputs.dataset,
+    output:
+        index="results/{study}/data/index.csv",
+    log:
+        "results/{study}/logs/inspect_images.log",
+    benchmark:
+        "results/{study}/benchmarks/inspect_images.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        spec=specs.inspect_images,
+        code=fingerprint("manifest"),
+    script:
+        "../scripts/inspect_images.py"
+
+
+rule split_patients:
+    input:
+        index="results/{study}/data/index.csv",
+    output:
+        indices=expand("results/{{study}}/data/{split}/index.csv", split=study.splits),
+        near_duplicates="results/{study}/data/near_duplicates.csv",
+    log:
+        "results/{study}/logs/split_patients.log",
+    benchmark:
+        "results/{study}/benchmarks/split_patients.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    params:
+        spec=specs.split_patients,
+        code=fingerprint("splits"),
+    script:
+        "../scripts/split_patients.py"
+
+
+rule render_images:
+    input:
+        index="results/{study}/data/{split}/index.csv",
+    output:
+        images="results/{study}/data/{split}/images-{size}.npy",
+    log:
+        "results/{study}/logs/render_images/{split}-{size}.log",
+    benchmark:
+        "results/{study}/benchmarks/render_images/{split}-{size}.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        spec=specs.render_images,
+        code=fingerprint("images", "manifest"),
+    script:
+        "../scripts/render_images.py"
+
+
+rule describe_data:
+    input:
+        indices=expand("results/{{study}}/data/{split}/index.csv", split=study.splits),
+        near_duplicates="results/{study}/data/near_duplicates.csv",
+    output:
+        demographics="results/{study}/scores/demographics.csv",
+        classes="results/{study}/scores/classes.csv",
+        duplicates="results/{study}/scores/duplicates.csv",
+    log:
+        "results/{study}/logs/describe_data.log",
+    conda:
+        "../envs/stats.yaml"
+    params:
+        spec=specs.describe_data,
+        code=fingerprint("cohort"),
+    script:
+        "../scripts/describe_data.py"

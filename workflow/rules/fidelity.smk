@@ -1,0 +1,79 @@
+"""How near the synthetic images come to the real ones, checkpoint by checkpoint, and which checkpoint is chosen."""
+
+
+localrules:
+    collect_curves,
+    select_checkpoint,
+
+
+rule sample_checkpoint:
+    input:
+        checkpoint="results/{study}/generators/{generator}/{scope}/step-{step}",
+    output:
+        samples="results/{study}/fidelity/{generator}/{scope}/step-{step}/{label}/samples.parquet",
+    log:
+        "results/{study}/logs/sample_checkpoint/{generator}-{scope}-{step}-{label}.log",
+    benchmark:
+        "results/{study}/benchmarks/sample_checkpoint/{generator}-{scope}-{step}-{label}.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    threads: config["threads"]
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=240,
+    params:
+        spec=specs.sample_checkpoint,
+        code=generator_code,
+    script:
+        "../scripts/sample_checkpoint.py"
+
+
+rule score_checkpoint:
+    input:
+        unpack(inputs.scored),
+    output:
+        score="results/{study}/fidelity/{generator}/{scope}/step-{step}/{label}/{metric}.csv",
+    log:
+        "results/{study}/logs/score_checkpoint/{generator}-{scope}-{step}-{label}-{metric}.log",
+    conda:
+        "../envs/gpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        spec=specs.score_checkpoint,
+        code=metric_code,
+    script:
+        "../scripts/score_checkpoint.py"
+
+
+rule collect_curves:
+    input:
+        scores=inputs.checkpoint_scores,
+    output:
+        curves="results/{study}/fidelity/{generator}/curves.csv",
+    log:
+        "results/{study}/logs/collect_curves/{generator}.log",
+    conda:
+        "../envs/stats.yaml"
+    params:
+        code=fingerprint("fidelity.selection"),
+    script:
+        "../scripts/collect_curves.py"
+
+
+rule select_checkpoint:
+    input:
+        curves="results/{study}/fidelity/{generator}/curves.csv",
+    output:
+        selected="results/{study}/fidelity/{generator}/selected.json",
+    log:
+        "results/{study}/logs/select_checkpoint/{generator}.log",
+    conda:
+        "../envs/stats.yaml"
+    params:
+        spec=specs.select_checkpoint,
+        code=fingerprint("fidelity.selection"),
+    script:
+        "../scripts/select_checkpoint.py"

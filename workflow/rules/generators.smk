@@ -1,0 +1,60 @@
+"""Generators are trained as chains of segments: a checkpoint and the training state that the next segment takes up."""
+
+
+localrules:
+    record_weights,
+
+
+ruleorder: finish_generator > train_generator
+
+
+# Nothing is trained before all weights that the config names are there: no GPU hour is lost to a missing file.
+rule record_weights:
+    input:
+        inputs.weights,
+    output:
+        record="results/{study}/weights/record.json",
+    log:
+        "results/{study}/logs/record_weights.log",
+    conda:
+        "../envs/gpu.yaml"
+    params:
+        code=fingerprint("weights"),
+    script:
+        "../scripts/record_weights.py"
+
+
+rule train_generator:
+    input:
+        images=f"results/{{study}}/data/train/images-{config['dataset']['size']}.npy",
+        index="results/{study}/data/train/index.csv",
+        state=inputs.previous_state,
+        weights=ancient("results/{study}/weights/record.json"),
+    output:
+        checkpoint=directory("results/{study}/generators/{generator}/{scope}/step-{step}"),
+        state=temp("results/{study}/generators/{generator}/{scope}/state-{step}.pt"),
+    log:
+        "results/{study}/logs/train_generator/{generator}-{scope}-{step}.log",
+    benchmark:
+        "results/{study}/benchmarks/train_generator/{generator}-{scope}-{step}.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    threads: config["threads"]
+    resources:
+        gpu=lambda wildcards: config["generators"][wildcards.generator]["gpus"],
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=1440,
+    params:
+        spec=specs.train_generator,
+        code=generator_code,
+    script:
+        "../scripts/train_generator.py"
+
+
+# The last state of a chain is kept, so that a longer training adds segments to a finished one.
+use rule train_generator as finish_generator with:
+    output:
+        checkpoint=directory("results/{study}/generators/{generator}/{scope}/step-{step}"),
+        state="results/{study}/generators/{generator}/{scope}/state-{step}.pt",
+    wildcard_constraints:
+        step=any_of(str(study.steps(generator)[-1]) for generator in config["generators"]),

@@ -1,0 +1,62 @@
+"""From predictions to scores, comparisons and the verdict."""
+
+
+localrules:
+    collect_fidelity,
+
+
+rule collect_runs:
+    input:
+        predictions=inputs.predictions,
+    output:
+        runs="results/{study}/scores/runs.csv",
+        cells="results/{study}/scores/cells.csv",
+    log:
+        "results/{study}/logs/collect_runs.log",
+    conda:
+        "../envs/stats.yaml"
+    params:
+        spec=specs.collect_runs,
+        code=fingerprint("scores", "tables"),
+    script:
+        "../scripts/collect_runs.py"
+
+
+rule collect_fidelity:
+    input:
+        curves=inputs.curves,
+        selections=inputs.selections,
+    output:
+        fidelity="results/{study}/scores/fidelity.csv",
+    log:
+        "results/{study}/logs/collect_fidelity.log",
+    conda:
+        "../envs/stats.yaml"
+    params:
+        code=fingerprint("fidelity.selection"),
+    script:
+        "../scripts/collect_fidelity.py"
+
+
+rule compare_arms:
+    input:
+        predictions=inputs.predictions,
+        runs="results/{study}/scores/runs.csv",
+    output:
+        comparisons="results/{study}/scores/comparisons.csv",
+        generators="results/{study}/scores/generators.csv",
+        verdict="results/{study}/scores/verdict.json",
+    log:
+        "results/{study}/logs/compare_arms.log",
+    benchmark:
+        "results/{study}/benchmarks/compare_arms.tsv"
+    conda:
+        "../envs/stats.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        spec=specs.compare_arms,
+        code=fingerprint("statistics"),
+    script:
+        "../scripts/compare_arms.py"

@@ -1,0 +1,26 @@
+"""The synthetic images of the study: shards from the chosen checkpoints."""
+
+
+rule synthesize_shard:
+    input:
+        selected="results/{study}/fidelity/{generator}/selected.json",
+    output:
+        shard="results/{study}/synthesis/{generator}/{label}/images-{first}-{last}.parquet",
+    log:
+        "results/{study}/logs/synthesize_shard/{generator}-{label}-{first}-{last}.log",
+    benchmark:
+        "results/{study}/benchmarks/synthesize_shard/{generator}-{label}-{first}-{last}.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    threads: config["threads"]
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=480,
+    params:
+        # The chosen one of these is known only when the job runs; `selected` comes after all of them.
+        checkpoints="results/{study}/generators/{generator}",
+        spec=specs.synthesize_shard,
+        code=generator_code,
+    script:
+        "../scripts/synthesize_shard.py"

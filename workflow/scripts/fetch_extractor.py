@@ -1,0 +1,8 @@
+from pathlib import Path
+
+from synthworth.job import job
+
+with job(snakemake) as spec:
+    from synthworth.features import fetch_inception
+
+    fetch_inception(output=Path(snakemake.output.weights), **spec)

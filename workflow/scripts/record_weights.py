@@ -1,0 +1,6 @@
+from synthworth.job import job
+
+with job(snakemake):
+    from synthworth.weights import record_weights
+
+    record_weights(snakemake.input, snakemake.output.record)

@@ -1,0 +1,6 @@
+from synthworth.job import job
+
+with job(snakemake) as spec:
+    from synthworth.synthesis import sample_checkpoint
+
+    sample_checkpoint(snakemake.input.checkpoint, snakemake.output.samples, **spec)

@@ -1,0 +1,13 @@
+from synthworth.job import job
+
+with job(snakemake) as spec:
+    from synthworth.synthesis import synthesize_shard
+
+    synthesize_shard(
+        selected=snakemake.input.selected,
+        checkpoints=snakemake.params.checkpoints,
+        output=snakemake.output.shard,
+        first=int(snakemake.wildcards.first),
+        last=int(snakemake.wildcards.last),
+        **spec,
+    )

@@ -1,0 +1,1 @@
+"""Synthworth: is synthetic data worth it, on my images?"""

@@ -1,0 +1,104 @@
+"""The cohort in numbers: who is in which split and class, and which pictures are there twice. Frames, to be rendered."""
+
+import pandas as pd
+
+from synthworth.manifest import SPLITS
+
+UNKNOWN = "unknown"
+CONTRADICTORY = "contradictory"
+# Units of DICOM's age strings (058Y, 011M), which data sets hand on.
+UNITS_PER_YEAR = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
+AGE_GROUPS = ["<20", *(f"{decade}–{decade + 9}" for decade in range(20, 90, 10)), "≥90"]
+
+
+def demographics(index: pd.DataFrame) -> pd.DataFrame:
+    """Table 1 of Schaudt et al. 2023, of the columns `age`, `sex` and `view` that the index has.
+
+    `index` has a row per image, with `patient` and `split`. The result has the columns `variable` (age, sex, view),
+    `group`, `split`, `count` and `percent` (of the split's patients for age and sex, of its images for view, where
+    nobody says it in group `unknown`), and `mean` and `sd`: years, of the group `all` of age alone, whose `count` is
+    the number of patients with a known age. A patient counts once: with the mean of the ages at their images, and
+    with their sex, or as `contradictory` where the images have two. sd is the sample's (n - 1).
+    """
+    tables = []
+    patients = index.groupby("patient", sort=False)
+    if "age" in index:
+        ages = parse_ages(index["age"]).groupby(index["patient"], sort=False).mean()
+        people = pd.DataFrame({"age": ages, "split": patients["split"].first()})
+        by_split = people.groupby("split")["age"]
+        summary = pd.DataFrame({"count": by_split.count(), "mean": by_split.mean(), "sd": by_split.std()})
+        tables.append(summary.reset_index().assign(variable="age", group="all"))
+        tables.append(_shares("age", _age_groups(ages), people["split"], AGE_GROUPS))
+    if "sex" in index:
+        sexes = patients["sex"].agg(_sex)
+        tables.append(_shares("sex", sexes, patients["split"].first(), []))
+    if "view" in index:
+        tables.append(_shares("view", index["view"].replace("", UNKNOWN), index["split"], []))
+    columns = ["variable", "group", "split", "count", "percent", "mean", "sd"]
+    return pd.concat([pd.DataFrame(columns=columns[:3]), *tables], ignore_index=True).reindex(columns=columns)
+
+
+def class_counts(index: pd.DataFrame) -> pd.DataFrame:
+    """Table 2 of Schaudt et al. 2023: `class`, `split`, `images`, `percent` (of the split's images) and `patients`.
+
+    Classes in the order of the index, those of the group `all` last; splits in the order train, select, test. A
+    patient with images of two classes counts in each, but once in `all`.
+    """
+    everything = index.assign(**{"class": "all"})
+    both = pd.concat([index, everything])
+    names = [*dict.fromkeys(index["class"]), "all"]
+    splits = [split for split in SPLITS if (index["split"] == split).any()]
+    grid = pd.MultiIndex.from_product([names, splits], names=["class", "split"])
+    groups = both.groupby(["class", "split"])["patient"]
+    counts = pd.DataFrame({"images": groups.size(), "patients": groups.nunique()}).reindex(grid, fill_value=0)
+    totals = counts["images"].groupby("split").transform("max")
+    counts.insert(1, "percent", 100 * counts["images"] / totals)
+    return counts.reset_index()
+
+
+def duplicates(index: pd.DataFrame, near_duplicates: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of `splits.near_duplicates` with what the index says of both images, exact copies first.
+
+    Columns `kind` (`exact`: the same file content; `near`), `image_a`, `image_b`, and for both `patient_`, `class_`
+    and `split_`, then `distance` in bits of 256.
+    """
+    facts = index.set_index("image")
+    a, b = facts.loc[near_duplicates["image_a"]], facts.loc[near_duplicates["image_b"]]
+    frame = pd.DataFrame({"image_a": near_duplicates["image_a"], "image_b": near_duplicates["image_b"]})
+    for column in ("patient", "class", "split"):
+        frame[f"{column}_a"], frame[f"{column}_b"] = a[column].to_numpy(), b[column].to_numpy()
+    frame["distance"] = near_duplicates["distance"]
+    exact = a["sha256"].to_numpy() == b["sha256"].to_numpy()
+    frame.insert(0, "kind", pd.Series(exact, frame.index).map({True: "exact", False: "near"}))
+    return frame.sort_values(["kind", "distance", "image_a", "image_b"], ignore_index=True)
+
+
+def parse_ages(ages: pd.Series) -> pd.Series:
+    """Ages in years from text: plain numbers, or DICOM age strings (058Y, 011M, 003W, 020D); NaN for anything else."""
+    parts = ages.astype(str).str.extract(r"^\s*(\d+(?:\.\d+)?)\s*([YMWD]?)\s*$")
+    return parts[0].astype(float) / parts[1].replace("", "Y").map(UNITS_PER_YEAR).astype(float)
+
+
+def _age_groups(ages: pd.Series) -> pd.Series:
+    """The decades of Table 1."""
+    edges = [float("-inf"), *range(20, 100, 10), float("inf")]
+    groups = pd.cut(ages, edges, right=False, labels=AGE_GROUPS)
+    return groups.astype(object).fillna(UNKNOWN)
+
+
+def _sex(values: pd.Series) -> str:
+    known = sorted({value for value in values if value})
+    return UNKNOWN if not known else known[0] if len(known) == 1 else CONTRADICTORY
+
+
+def _shares(variable: str, groups: pd.Series, splits: pd.Series, order: list[str]) -> pd.DataFrame:
+    """Counts and percent of each group in each split: groups in `order`, then by name, `unknown` last."""
+    present = set(groups)
+    others = sorted(present - set(order) - {UNKNOWN})
+    names = [name for name in (*order, *others, UNKNOWN) if name in present]
+    counts = pd.crosstab(groups.to_numpy(), splits.to_numpy())
+    counts = counts.reindex(index=names, columns=[split for split in SPLITS if split in counts])
+    counts.index.name, counts.columns.name = "group", "split"
+    count = counts.stack()
+    percent = (100 * counts / counts.sum()).stack()
+    return pd.DataFrame({"count": count, "percent": percent}).reset_index().assign(variable=variable)

@@ -1,0 +1,85 @@
+"""A study's config: put together from the default and the user's, then held against the grammar."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from synthworth.errors import StudyError
+
+# Where entries have names of the user's choice; `defaults` under them is no entry.
+ENTRIES = [("generators",), ("classifiers",), ("arms",), ("fidelity", "extractors"), ("fidelity", "metrics")]
+
+
+def compose(default: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The default config with the user's changes.
+
+    Settings are replaced at any depth. Of named entries, those that the changes name are the ones that stay; where
+    the changes name none (or only `defaults`), all stay. Each entry starts from `defaults` of its section.
+    """
+    config = _merge(default, changes)
+    for path in ENTRIES:
+        section = _at(config, path)
+        shared = section.pop("defaults", {})
+        chosen = [name for name in _at(changes, path) or {} if name != "defaults"] or list(section)
+        for name in list(section):
+            if name in chosen and isinstance(section[name], Mapping):
+                section[name] = _merge(shared, section[name])
+            elif name not in chosen:
+                del section[name]
+    return config
+
+
+def validate(config: Mapping[str, Any], schema: Path) -> None:
+    """Holds a composed config against the grammar; raises one StudyError that lists all problems by config key."""
+    grammar = yaml.safe_load(schema.read_text(encoding="utf-8"))
+    found = jsonschema.Draft202012Validator(grammar).iter_errors(config)
+    problems = sorted(line for error in found for line in _describe(error))
+    if problems:
+        raise StudyError("The config cannot be used:", problems)
+
+
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = deepcopy(dict(base))
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = deepcopy(value)
+    return merged
+
+
+def _at(config: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    section: Any = config
+    for key in path:
+        section = section.get(key) if isinstance(section, Mapping) else None
+    return section if isinstance(section, dict) else {}
+
+
+def _describe(error: jsonschema.ValidationError) -> Iterator[str]:
+    key = ".".join(str(part) for part in error.absolute_path) or "(top)"
+    if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
+        known = list(error.schema.get("properties", {}))
+        for name in error.instance:
+            if known and name not in known:
+                close = difflib.get_close_matches(str(name), known, n=1)
+                hint = f"did you mean `{close[0]}`?" if close else f"known keys: {', '.join(known)}"
+                yield f"{key}: unknown key `{name}`; {hint}"
+    elif error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        yield f"{key}: missing key {', '.join(f'`{name}`' for name in missing)}"
+    elif error.validator == "pattern":
+        yield (
+            f"{key}: the name {error.instance!r} cannot stand in a path; use letters, digits, `_`, `-`, `.`, "
+            "and begin with a letter or digit"
+        )
+    elif error.validator in ("oneOf", "anyOf") and error.context:
+        # Of several allowed forms, the one that came nearest says what is wrong.
+        nearest = jsonschema.exceptions.best_match([error])
+        yield from _describe(nearest) if nearest is not error else [f"{key}: {error.message}"]
+    else:
+        yield f"{key}: {error.message}"

@@ -1,0 +1,138 @@
+"""Curves of scores over a generator's checkpoints, and the choice of the checkpoint that makes the study's images.
+
+The rule is the paper's (Schaudt et al. 2023, section 2.3, and its code): a generator with a model per class takes,
+for each class, the step with the lowest score; one model for all classes takes the step with the lowest sum over
+classes. (The paper's Table 5 prints per-class minima for its joint models too, of checkpoints it did not use.)
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from synthworth.errors import StudyError
+from synthworth.fidelity import SCORE_COLUMNS
+from synthworth.files import replacing
+
+JOINT_SCOPE = "all"
+PER_CLASS_RULE = "For each class, the step with the lowest score; of equal ones the earliest."
+JOINT_RULE = "For all classes, the step with the lowest sum of scores over the classes; of equal ones the earliest."
+
+
+def collect_curves(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """The rows of many score files as one frame, columns `SCORE_COLUMNS`, in the order of their names, not of files."""
+    text = dict.fromkeys(["generator", "scope", "class", "metric", "extractor", "reference"], str)
+    # A class may be named `NA`: nothing but an empty text is read as empty.
+    frames = [pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"value": ["nan"]}) for path in paths]
+    if not frames:
+        return pd.DataFrame(columns=list(SCORE_COLUMNS))
+    curves = pd.concat(frames)[list(SCORE_COLUMNS)]
+    return curves.sort_values(list(SCORE_COLUMNS[:-3]), ignore_index=True)
+
+
+def select_checkpoints(
+    curves: pd.DataFrame,
+    *,
+    metric: str,
+    classes: Sequence[str],
+    joint: bool,
+    extractor: str = "",
+    reference: str = "",
+) -> pd.DataFrame:
+    """The chosen checkpoint of each class of one generator: columns `class, scope, step, value`, in `classes`' order.
+
+    `curves` as from `collect_curves`; of them those rows count that have the given metric, extractor and reference.
+    `joint` says that one model (scope `all`) makes all classes, and `value` is then the class's own score at the
+    common step. StudyError where a class lacks a step that another class has, has it twice, or has no finite score.
+    """
+    scope = JOINT_SCOPE if joint else curves["class"]
+    chosen = curves[
+        (curves["metric"] == metric)
+        & (curves["extractor"] == extractor)
+        & (curves["reference"] == reference)
+        & (curves["scope"] == scope)
+        & curves["class"].isin(classes)
+    ]
+    scores = _grid(chosen, classes, f"{metric} {extractor} {reference}".strip())
+    if joint:
+        scores = pd.DataFrame({name: scores.sum(axis=1) for name in classes})
+    # Steps ascend, so that the first of equal minima is the earliest.
+    steps = scores.idxmin()
+    own = chosen.set_index(["class", "step"])["value"]
+    rows = [
+        {"class": name, "scope": JOINT_SCOPE if joint else name, "step": int(steps[name])} for name in classes
+    ]
+    return pd.DataFrame(rows).assign(value=[float(own[row["class"], row["step"]]) for row in rows])
+
+
+def _grid(scores: pd.DataFrame, classes: Sequence[str], title: str) -> pd.DataFrame:
+    """Scores as a table of steps (ascending) by classes, every cell filled."""
+    problems = []
+    if scores["generator"].nunique() > 1:
+        problems.append(f"scores of several generators: {', '.join(sorted(scores['generator'].unique()))}")
+    repeated = scores[scores.duplicated(["class", "step"])]
+    problems += [f"class {row['class']}, step {row.step}: more than one score" for _, row in repeated.iterrows()]
+    steps = sorted(scores["step"].unique())
+    table = scores.drop_duplicates(["class", "step"]).pivot(index="step", columns="class", values="value")
+    table = table.reindex(index=steps, columns=list(classes)).astype(float)
+    problems += [f"class {name}: no score at any step" for name in classes if table[name].isna().all()]
+    problems += [
+        f"class {name}, step {step}: no finite score"
+        for name in classes
+        if not table[name].isna().all()
+        for step in table.index[~np.isfinite(table[name])]
+    ]
+    if problems:
+        raise StudyError(f"The checkpoints cannot be compared by their {title} scores.", problems)
+    return table
+
+
+def save_selection(
+    scores: Iterable[str | Path],
+    output: str | Path,
+    *,
+    metric: str,
+    classes: Sequence[str],
+    joint: bool,
+    extractor: str = "",
+    reference: str = "",
+) -> None:
+    """Chooses from score files (see `select_checkpoints`) and writes the choice as JSON.
+
+    `{"checkpoints": {class: {scope, step, metric, extractor, reference, value}}, "rule": the rule in words}`: the
+    same choice always gives the same bytes.
+    """
+    names = {"metric": metric, "extractor": extractor, "reference": reference}
+    chosen = select_checkpoints(collect_curves(scores), **names, classes=classes, joint=joint)
+    selection = {
+        "checkpoints": {row.pop("class"): row | names for row in chosen.to_dict("records")},
+        "rule": JOINT_RULE if joint else PER_CLASS_RULE,
+    }
+    with replacing(output) as temporary:
+        text = json.dumps(selection, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_selection(path: str | Path) -> dict[str, dict[str, str | int | float]]:
+    """The chosen checkpoint of each class, as `save_selection` wrote it: class to its scope, step and score."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))["checkpoints"]
+
+
+def mark_selected(
+    curves: pd.DataFrame, selections: Mapping[str, Mapping[str, Mapping[str, str | int | float]]]
+) -> pd.DataFrame:
+    """The curves with the column `selected` after `step`: true where a class's images come from that checkpoint.
+
+    `selections` maps each generator to its `read_selection`.
+    """
+    chosen = {
+        (generator, checkpoint["scope"], name, checkpoint["step"])
+        for generator, checkpoints in selections.items()
+        for name, checkpoint in checkpoints.items()
+    }
+    keys = zip(*(curves[column] for column in SCORE_COLUMNS[:4]), strict=True)
+    marked = curves.copy()
+    marked.insert(4, "selected", [key in chosen for key in keys])
+    return marked

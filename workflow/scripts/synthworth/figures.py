@@ -1,0 +1,277 @@
+"""The study's figures, from tidy scores alone.
+
+Figures 2, 4 and 7 answer to those of Schaudt et al. 2023. A generator has one colour in all figures of a study: by the
+place of its name in `generators` (by default those in the scores, sorted). Nothing here touches matplotlib's global
+state or needs a display.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, sqrt
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from synthworth.figure_style import (
+    CLASS_COLOURS,
+    GREY,
+    MARGIN_COLOUR,
+    PAGE_WIDTH,
+    STYLE,
+    VERDICTS,
+    generator_looks,
+    in_order,
+    save_figure,
+    without_scores,
+    write_note,
+)
+from synthworth.tables import accuracy_changes, provenance, read_scores
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the scores do not say: the note below, the baseline arm, the study's generators in order, the degrees of
+    freedom taken off in the scores' standard deviations, and the margin of the verdict in percentage points.
+    """
+
+    note: str
+    baseline: str
+    generators: Sequence[str] | None
+    ddof: int
+    margin: float | None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a figure is made: the scores it reads (a CSV's stem), and the function that draws them."""
+
+    scores: str
+    draw: Callable[[pd.DataFrame, Setting], Figure]
+
+
+def draw_figure(
+    name: str,
+    scores: str | Path,
+    png: str | Path,
+    pdf: str | Path,
+    study: str,
+    protocol: str,
+    baseline: str = "baseline",
+    generators: Sequence[str] | None = None,
+    ddof: int = 1,
+    margin: float | None = None,
+) -> None:
+    """Draws the figure `name` (a key of FIGURES) from the CSV of scores that its recipe names.
+
+    Where scores are missing the figure says so and is valid all the same.
+    """
+    setting = Setting(provenance(study, protocol), baseline, generators, ddof, margin)
+    save_figure(FIGURES[name].draw(read_scores(scores), setting), png, pdf)
+
+
+def figure2_fid_curves(fidelity: pd.DataFrame, generators: Sequence[str] | None = None, note: str = "") -> Figure:
+    """FID of each generator's checkpoints over training steps (Figure 2 of the paper).
+
+    A panel per generator, a line per class, a ring at the selected checkpoint; several extractors, or references,
+    give a row of panels each. Generators without steps (a folder of images) are left out.
+    """
+    return _curves(fidelity[fidelity["metric"] == "fid"], "FID", generators, note)
+
+
+def figure4_ms_ssim_curves(fidelity: pd.DataFrame, generators: Sequence[str] | None = None, note: str = "") -> Figure:
+    """MS-SSIM among each checkpoint's images over training steps (Figure 4 of the paper); panels as in Figure 2."""
+    return _curves(fidelity[fidelity["metric"] == "ms_ssim"], "MS-SSIM", generators, note)
+
+
+def figure7_accuracy_change(
+    cells: pd.DataFrame,
+    baseline: str = "baseline",
+    generators: Sequence[str] | None = None,
+    ddof: int = 1,
+    note: str = "",
+) -> Figure:
+    """Mean change of accuracy from the baseline over classifiers, per dose (Figure 7 of the paper).
+
+    A line per generator over doses set at equal distances, so that 10,000 does not crush 100. Thin bars: one standard
+    error over training seeds, of arm and baseline, with classifiers independent; none where an n is 1.
+    """
+    changes = accuracy_changes(cells, baseline)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 3.6), layout="constrained")
+        axes = figure.subplots()
+        if changes.empty:
+            return without_scores(figure, axes, note)
+        doses = sorted(changes["dose"].unique())
+        lines = list(changes["training_data"].unique())
+        looks = generator_looks(in_order(lines, generators))
+        axes.axhline(0, color=GREY, linewidth=0.8, zorder=0)
+        for place, name in enumerate(sorted(lines, key=list(looks).index)):
+            points = changes[changes["training_data"] == name].groupby("dose")
+            height = points["change"].mean()
+            # A small step aside keeps bars of different generators apart.
+            shift = 0.05 * (place - (len(lines) - 1) / 2)
+            width = [doses.index(dose) + shift for dose in height.index]
+            colour, marker = looks[name]
+            error = [_standard_error(scores, ddof) for _, scores in points]
+            axes.errorbar(width, height, error, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.5)
+            axes.plot(
+                width,
+                height,
+                color=colour,
+                marker=marker,
+                markersize=5.5,
+                markeredgecolor="white",
+                markeredgewidth=0.5,
+                label=name,
+            )
+        axes.set_xticks(range(len(doses)), [f"+{dose:,}" for dose in doses])
+        axes.set_xlim(-0.4, len(doses) - 0.6)
+        axes.set_xlabel("Synthetic images added per class")
+        axes.set_ylabel("Mean change of accuracy\n(percentage points)")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        write_note(figure, f"Bars: one standard error over training seeds. {note}")
+    return figure
+
+
+def figure_effects(
+    effects: pd.DataFrame, margin: float | None = None, generators: Sequence[str] | None = None, note: str = ""
+) -> Figure:
+    """A forest plot of the verdicts: each arm's effect with its interval, in percentage points.
+
+    `effects` has the columns `arm, generator, dose, effect, low, high, verdict` (helps, no evidence, harms). Rows go by
+    generator and dose. `margin` (percentage points) shades the effects too small to matter.
+    """
+    effects = effects.dropna(subset=["effect"])
+    order = {name: place for place, name in enumerate(in_order(effects["generator"], generators))}
+    effects = effects.assign(place=effects["generator"].map(order)).sort_values(["place", "dose", "arm"], kind="stable")
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 1.5 + 0.24 * max(len(effects), 4)), layout="constrained")
+        axes = figure.subplots()
+        if effects.empty:
+            return without_scores(figure, axes, note)
+        # Half a row of air between generators.
+        heights = np.arange(len(effects)) + 0.5 * (effects["place"].diff().fillna(0) != 0).cumsum().to_numpy()
+        if margin is not None:
+            axes.axvspan(-margin, margin, color=MARGIN_COLOUR, linewidth=0, zorder=0)
+        axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+        texts = []
+        for height, row in zip(heights, effects.itertuples(), strict=True):
+            colour, marker = VERDICTS.get(row.verdict, (GREY, "o"))
+            axes.plot([row.low, row.high], [height, height], color=colour, linewidth=1.4, solid_capstyle="butt")
+            axes.plot([row.effect], [height], color=colour, marker=marker, markersize=6, linestyle="none")
+            texts.append(_minus(f"{row.effect:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"))
+        axes.set_yticks(heights, effects["arm"])
+        axes.set_ylim(heights[-1] + 0.7, -0.7)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("Effect on accuracy against the baseline (percentage points)")
+        numbers = axes.secondary_yaxis("right")
+        numbers.set_yticks(heights, texts)
+        numbers.tick_params(axis="y", length=0)
+        numbers.spines["right"].set_visible(False)
+        handles = [
+            Line2D([], [], color=colour, marker=marker, markersize=6, linewidth=1.4, label=verdict)
+            for verdict, (colour, marker) in VERDICTS.items()
+            if verdict in set(effects["verdict"])
+        ]
+        if margin is not None:
+            handles.append(Patch(color=MARGIN_COLOUR, label=f"within ±{margin:g}"))
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        write_note(figure, note)
+    return figure
+
+
+FIGURES = {
+    "figure2_fid_curves": Recipe(
+        "fidelity", lambda scores, setting: figure2_fid_curves(scores, setting.generators, setting.note)
+    ),
+    "figure4_ms_ssim_curves": Recipe(
+        "fidelity", lambda scores, setting: figure4_ms_ssim_curves(scores, setting.generators, setting.note)
+    ),
+    "figure7_accuracy_change": Recipe(
+        "cells",
+        lambda scores, setting: figure7_accuracy_change(
+            scores, setting.baseline, setting.generators, setting.ddof, setting.note
+        ),
+    ),
+    "figure_effects": Recipe(
+        "effects", lambda scores, setting: figure_effects(scores, setting.margin, setting.generators, setting.note)
+    ),
+}
+
+
+def _curves(scores: pd.DataFrame, label: str, generators: Sequence[str] | None, note: str) -> Figure:
+    scores = scores[(scores["class"] != "all") & scores["step"].notna()].fillna({"extractor": "", "reference": ""})
+    order = [name for name in in_order(scores["generator"], generators) if name in set(scores["generator"])]
+    rows = list(scores[["extractor", "reference"]].drop_duplicates().itertuples(index=False, name=None))
+    with matplotlib.rc_context(STYLE):
+        # One row of scores folds into as many rows of panels as it needs.
+        columns = max(1, len(order) if len(rows) > 1 else min(3, len(order)))
+        lines = max(1, ceil(len(rows) * len(order) / columns))
+        figure = Figure(figsize=(PAGE_WIDTH, 0.9 + 1.9 * lines), layout="constrained")
+        grid = figure.subplots(lines, columns, sharey="row" if len(rows) > 1 else "all", squeeze=False)
+        if scores.empty:
+            return without_scores(figure, grid[0, 0], note)
+        classes = scores["class"].unique()
+        colours = {name: CLASS_COLOURS[place % len(CLASS_COLOURS)] for place, name in enumerate(classes)}
+        panels = [(row, name) for row in rows for name in order]
+        for place, ((extractor, reference), name) in enumerate(panels):
+            axes = grid.flat[place]
+            panel = scores[
+                (scores["extractor"] == extractor) & (scores["reference"] == reference) & (scores["generator"] == name)
+            ]
+            _draw_curves(axes, panel, colours)
+            if len(rows) == 1 or place < columns:
+                axes.set_title(name)
+            if place % columns == 0:
+                axes.set_ylabel(f"{label}\n({extractor}, {reference})" if extractor else label)
+            if place >= columns * (lines - 1):
+                axes.set_xlabel("Training step")
+        for axes in grid.flat[len(panels) :]:
+            axes.remove()
+        handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
+        handles.append(Line2D([], [], **_ring("#333333"), linestyle="none", label="selected"))
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(6, len(handles)))
+        write_note(figure, note)
+    return figure
+
+
+def _draw_curves(axes: Axes, panel: pd.DataFrame, colours: Mapping[str, str]) -> None:
+    for name, colour in colours.items():
+        curve = panel[panel["class"] == name].sort_values("step")
+        # A chain of one checkpoint is a point, which a line does not show.
+        axes.plot(curve["step"], curve["value"], color=colour, marker="." if len(curve) == 1 else "")
+        chosen = curve[curve["selected"].eq(True)]
+        axes.plot(chosen["step"], chosen["value"], **_ring(colour), linestyle="none", zorder=3)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _ring(colour: str) -> dict[str, object]:
+    return {
+        "marker": "o",
+        "markersize": 6,
+        "markerfacecolor": "white",
+        "markeredgecolor": colour,
+        "markeredgewidth": 1.5,
+    }
+
+
+def _standard_error(scores: pd.DataFrame, ddof: int) -> float:
+    """Of the mean over classifiers (rows) of arm minus baseline; NaN where a cell has one seed only."""
+    variances = [
+        (scores[sd] ** 2 / (scores[n] - 1 + ddof)).where(scores[n] > 1)
+        for sd, n in [("sd", "n"), ("sd_baseline", "n_baseline")]
+    ]
+    return sqrt(sum(variances).sum(skipna=False)) / len(scores)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")

@@ -1,0 +1,68 @@
+"""Fingerprints of code: what a job's module and everything it imports from this package say, comments aside.
+
+Snakemake does not see edits in modules that a script imports. A rule that carries `params: code=fingerprint(...)`
+is rerun when, and only when, code that it executes has changed.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+NAME = PACKAGE.name
+
+
+@cache
+def fingerprint(*modules: str) -> str:
+    """Hash of the modules (dotted, within the package: `generators.ddpm`) and of all they import from the package.
+
+    Docstrings, comments and layout do not count. Imports inside functions do; imports by string do not.
+    """
+    found: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found[module] = _digest(_path(module))
+            waiting.extend(_imports(module))
+    return hashlib.sha256("".join(f"{name}{found[name]}" for name in sorted(found)).encode()).hexdigest()[:16]
+
+
+@cache
+def _digest(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+                node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    """The package's own modules that `module` imports, and the packages it lies in."""
+    names = {module.rpartition(".")[0]} if "." in module else set()
+    for node in ast.walk(ast.parse(_path(module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.removeprefix(f"{NAME}.") for alias in node.names if alias.name.startswith(f"{NAME}.")}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] == NAME:
+            base = node.module.removeprefix(NAME).removeprefix(".")
+            # `from synthworth.generators import ddpm` names a module, `from synthworth.seeds import seed` a function.
+            names |= {base} | {f"{base}.{alias.name}".removeprefix(".") for alias in node.names}
+    return frozenset(name for name in names if name and _exists(name))
+
+
+def _exists(module: str) -> bool:
+    base = PACKAGE.joinpath(*module.split("."))
+    return base.with_suffix(".py").is_file() or (base / "__init__.py").is_file()
+
+
+def _path(module: str) -> Path:
+    base = PACKAGE.joinpath(*module.split("."))
+    if base.with_suffix(".py").is_file():
+        return base.with_suffix(".py")
+    if (base / "__init__.py").is_file():
+        return base / "__init__.py"
+    raise ModuleNotFoundError(f"no module {NAME}.{module} in {PACKAGE}")

@@ -1,0 +1,178 @@
+"""Which artifacts each job takes, where that hangs on the config: the methods are input functions of rules."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from synthworth.study import Study
+
+TABLES = {
+    "table5_fid": "fidelity.csv",
+    "table6_ratings": "ratings.csv",
+    "table7_accuracy": "cells.csv",
+    "table8_accuracy_change": "cells.csv",
+    "table9_per_class": "cells.csv",
+}
+FIGURES = {
+    "figure2_fid_curves": "fidelity.csv",
+    "figure4_ms_ssim_curves": "fidelity.csv",
+    "figure7_accuracy_change": "cells.csv",
+    "figure_effects": "comparisons.csv",
+}
+# What the published scores hold: no curves, no intervals.
+PUBLISHED_FIGURES = ["figure7_accuracy_change"]
+# What only a study's own data can show.
+DATA_TABLES = ["table1_demographics", "table2_classes"]
+
+
+class Inputs:
+    """Paths of a study's artifacts under `results/<study>/`, for the jobs that take them."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.config = study.config
+        self.results = f"results/{study.name}"
+
+    def dataset(self, wildcards: Any) -> list[str]:
+        """The manifest and every image that it names, so that a changed file is inspected anew."""
+        self.study.require_dataset()
+        if self.study.source == "phantoms":
+            return [f"{self.results}/phantoms/manifest.csv", f"{self.results}/phantoms/images"]
+        source = Path(self.config["dataset"][self.study.source])
+        folder = source.parent if self.study.source == "manifest" else source
+        # Files that are not there are for the inspection to report, with their rows.
+        images = [folder / image for image in self.study.manifest["image"] if (folder / image).is_file()]
+        return [str(path) for path in ([source, *images] if self.study.source == "manifest" else images)]
+
+    def weights(self, wildcards: Any) -> list[str]:
+        """All weights that the study does not make itself."""
+        extractors = self.config["fidelity"]["extractors"]
+        fetched = [f"{name}.pt" for name, entry in extractors.items() if entry["kind"] == "inception"]
+        fetched += [
+            f"{name}.safetensors" for name, entry in self.config["classifiers"].items() if entry["pretrained"] is not False
+        ]
+        return [f"{self.results}/weights/{name}" for name in fetched]
+
+    def previous_state(self, wildcards: Any) -> list[str]:
+        """The training state that a segment takes up; none for the first."""
+        step = self.study.previous_step(wildcards.generator, int(wildcards.step))
+        chain = f"{self.results}/generators/{wildcards.generator}/{wildcards.scope}"
+        return [] if step is None else [f"{chain}/state-{step}.pt"]
+
+    def extractor(self, wildcards: Any) -> str:
+        """An extractor: weights that were fetched, or a folder trained on the study's own training images."""
+        if self.config["fidelity"]["extractors"][wildcards.extractor]["kind"] == "inception":
+            return f"{self.results}/weights/{wildcards.extractor}.pt"
+        return f"{self.results}/fidelity/extractors/{wildcards.extractor}"
+
+    def scored(self, wildcards: Any) -> dict[str, str]:
+        """What a metric is measured on: the images, or their features beside the real ones'."""
+        samples = f"{self.results}/fidelity/{wildcards.generator}/{wildcards.scope}/step-{wildcards.step}/{wildcards.label}"
+        extractor = self.config["fidelity"]["metrics"][wildcards.metric].get("extractor")
+        if extractor is None:
+            return {"images": f"{samples}/samples.parquet"}
+        return {
+            "features": f"{samples}/features-{extractor}.npz",
+            "reference": f"{self.results}/fidelity/reference/{extractor}/{wildcards.label}.npz",
+        }
+
+    def checkpoint_scores(self, wildcards: Any) -> list[str]:
+        """The scores of all checkpoints of a generator, by all metrics."""
+        generator = wildcards.generator
+        return [
+            f"{self.results}/fidelity/{generator}/{self.study.scope(generator, label)}/step-{step}/{label}/{metric}.csv"
+            for label in self.study.classes
+            for step in self.study.steps(generator)
+            for metric in self.config["fidelity"]["metrics"]
+        ]
+
+    def samples(self, wildcards: Any) -> list[str]:
+        """The scored images of all checkpoints of a generator, by class and step."""
+        generator = wildcards.generator
+        return [
+            f"{self.results}/fidelity/{generator}/{self.study.scope(generator, label)}/step-{step}/{label}/samples.parquet"
+            for label in self.study.classes
+            for step in self.study.steps(generator)
+        ]
+
+    def first_shards(self, wildcards: Any) -> list[str]:
+        """The first shard of each class of a generator."""
+        first, last = self.study.shards(wildcards.generator)[0]
+        return [self._shard(wildcards.generator, label, first, last) for label in self.study.classes]
+
+    def training_data(self, wildcards: Any) -> dict[str, Any]:
+        """A run's real training images, its synthetic ones, those that choose the epoch, and pretrained weights."""
+        entry = self.config["classifiers"][wildcards.classifier]
+        arm = self.study.arms[wildcards.arm]
+        shards = self.study.shards(arm.generator, arm.dose) if arm.generator else []
+        fetched = entry["pretrained"] is not False
+        return {
+            "images": self._images("train", entry["size"]),
+            "index": f"{self.results}/data/train/index.csv",
+            "select_images": self._images(self.study.selection_split, entry["size"]),
+            "select_index": f"{self.results}/data/{self.study.selection_split}/index.csv",
+            "shards": [
+                self._shard(arm.generator, label, first, last) for label in self.study.classes for first, last in shards
+            ],
+            "pretrained": f"{self.results}/weights/{wildcards.classifier}.safetensors" if fetched else [],
+        }
+
+    def test_data(self, wildcards: Any) -> dict[str, str]:
+        """The test split, for final evaluation."""
+        size = self.config["classifiers"][wildcards.classifier]["size"]
+        return {"images": self._images("test", size), "index": f"{self.results}/data/test/index.csv"}
+
+    def predictions(self, wildcards: Any) -> list[str]:
+        """The predictions of all runs."""
+        return [
+            f"{self.results}/classifiers/{run.classifier}/{run.arm.name}/seed-{run.seed}/predictions.csv"
+            for run in self.study.runs
+        ]
+
+    def curves(self, wildcards: Any) -> list[str]:
+        """The curves of all generators."""
+        return [f"{self.results}/fidelity/{generator}/curves.csv" for generator in self.config["generators"]]
+
+    def selections(self, wildcards: Any) -> list[str]:
+        """The chosen checkpoints of all generators."""
+        return [f"{self.results}/fidelity/{generator}/selected.json" for generator in self.config["generators"]]
+
+    def table_scores(self, wildcards: Any) -> str:
+        """The scores that a table shows."""
+        return self.scores(wildcards.study, TABLES[wildcards.table])
+
+    def figure_scores(self, wildcards: Any) -> str:
+        """The scores that a figure shows."""
+        return self.scores(wildcards.study, FIGURES[wildcards.figure])
+
+    def report(self, wildcards: Any) -> Mapping[str, list[str]]:
+        """What the report shows: from cached scores only tables and figures, else also what the data look like."""
+        cached = self.config["cached_scores"] is not None
+        if not cached:
+            self.study.require_dataset()
+        tables = [table for table in TABLES if table != "table6_ratings"] + ([] if cached else DATA_TABLES)
+        pictures = [] if cached else ["samples_real"]
+        for generator in [] if cached else self.config["generators"]:
+            pictures += [f"samples_{generator}"] if self.study.shards(generator) else []
+            pictures += [f"figure3_progression_{generator}"]
+        return {
+            "verdict": [self.scores(self.study.name, "verdict.json")],
+            "comparisons": [self.scores(self.study.name, "comparisons.csv")],
+            "tests": [self.scores(self.study.name, "generators.csv")],
+            "tables": [f"{self.results}/tables/{table}.csv" for table in tables],
+            "figures": [f"{self.results}/figures/{figure}.png" for figure in [*FIGURES, *pictures]],
+            "duplicates": [] if cached else [f"{self.results}/scores/duplicates.csv"],
+        }
+
+    def scores(self, study: str, name: str) -> str:
+        """A file of scores: made by the study, or taken from the folder `cached_scores`."""
+        cached = self.config["cached_scores"]
+        if study == self.study.name and cached is not None:
+            return f"{cached}/{name}"
+        return f"results/{study}/scores/{name}"
+
+    def _images(self, split: str, size: int) -> str:
+        return f"{self.results}/data/{split}/images-{size}.npy"
+
+    def _shard(self, generator: str, label: str, first: int, last: int) -> str:
+        return f"{self.results}/synthesis/{generator}/{label}/images-{first}-{last}.parquet"

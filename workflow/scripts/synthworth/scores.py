@@ -1,0 +1,86 @@
+"""Scores of classification: from per-image probabilities to tidy rows. Needs no torch."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support, roc_auc_score
+
+from synthworth.errors import StudyError
+
+ALL = "all"
+RUN_COLUMNS = ["classifier", "arm", "generator", "dose", "seed"]
+
+logger = logging.getLogger(__name__)
+
+
+def score_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """The scores of one run: rows `metric, class, value`, the values fractions in [0, 1].
+
+    `predictions` has a row per image with the columns `class` (the truth) and `p_<class>` for each of `classes`; the
+    predicted class is the most probable one. Of class `all`: accuracy; balanced accuracy (the mean recall), macro
+    F1 and macro AUROC (one class against the rest), each the mean over the classes that the test set holds. Of each
+    class: precision, recall and F1, 0 where nothing was predicted, or is there, to count. Classes without an image
+    are left out of the means and named in a warning. With a single class in the test set the AUROC is NaN.
+    """
+    classes = list(classes)
+    truth = predictions["class"].to_numpy(str)
+    probabilities = predictions[[f"p_{name}" for name in classes]].to_numpy()
+    predicted = np.array(classes)[probabilities.argmax(axis=1)]
+    present = np.isin(classes, truth)
+    absent = [name for name, there in zip(classes, present, strict=True) if not there]
+    if absent:
+        logger.warning("no test image of %s: left out of the macro averages", ", ".join(absent))
+    per_class = dict(
+        zip(
+            ("precision", "recall", "f1"),
+            precision_recall_fscore_support(truth, predicted, labels=classes, average=None, zero_division=0)[:3],
+            strict=True,
+        )
+    )
+    aurocs = [
+        roc_auc_score(truth == name, probabilities[:, position])
+        for position, name in enumerate(classes)
+        if present[position] and present.sum() > 1
+    ]
+    overall = {
+        "accuracy": accuracy_score(truth, predicted),
+        "balanced_accuracy": per_class["recall"][present].mean(),
+        "macro_f1": per_class["f1"][present].mean(),
+        "macro_auroc": np.mean(aurocs) if aurocs else np.nan,
+    }
+    rows = [(metric, ALL, float(value)) for metric, value in overall.items()]
+    rows += [
+        (metric, name, float(value))
+        for metric, values in per_class.items()
+        for name, value in zip(classes, values, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["metric", "class", "value"])
+
+
+def collect_runs(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """The *runs* frame: `classifier, arm, generator, dose, seed, metric, class, value`, a row per score.
+
+    `table` has a row per run: the path of its predictions (column `predictions`) and its `classifier`, `arm`,
+    `generator`, `dose` and `seed`; the order is kept. Raises StudyError where two runs predict other images, or
+    other classes of the same images: their scores could not be compared.
+    """
+    frames, reference, problems = [], None, []
+    for run in table.to_dict("records"):
+        predictions = pd.read_csv(
+            run["predictions"], dtype={"image": str, "patient": str, "class": str}, na_filter=False
+        )
+        images = predictions[["image", "class"]]
+        reference = images if reference is None else reference
+        if not images.equals(reference):
+            problems.append(
+                f"{run['predictions']}: other test images than in {table['predictions'].iloc[0]}: "
+                "delete the older of the two, so that it is made anew"
+            )
+            continue
+        scores = score_predictions(predictions, classes)
+        frames.append(scores.assign(**{column: run[column] for column in RUN_COLUMNS}))
+    if problems:
+        raise StudyError("Runs were tested on different images", problems)
+    return pd.concat(frames, ignore_index=True)[[*RUN_COLUMNS, "metric", "class", "value"]]

@@ -1,0 +1,246 @@
+"""What each rule's job depends on in the config, as one canonical JSON string.
+
+Snakemake compares a job's params as an unnamed set of `repr`s: of two numbers that swap places it would notice
+nothing. One string with sorted keys notices everything, and nothing that the job does not use. A method has the name
+of its rule and takes the job's wildcards; its keys are keyword arguments of the function that the rule's script calls.
+"""
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any
+
+from synthworth.seeds import seed
+from synthworth.study import Study
+
+
+def canonical(method: Callable[..., dict[str, Any]]) -> Callable[..., str]:
+    """Makes a method's dictionary one JSON string, the same for equal contents."""
+
+    @functools.wraps(method)
+    def spec(self: "Specs", wildcards: Any) -> str:
+        return json.dumps(method(self, wildcards), sort_keys=True, ensure_ascii=False)
+
+    return spec
+
+
+class Specs:
+    """The slices of one study's config, a method per rule."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.config = study.config
+        self.seed = study.config["seeds"]["study"]
+
+    @canonical
+    def draw_phantoms(self, wildcards: Any) -> dict[str, Any]:
+        """Which phantoms to draw."""
+        return dict(self.config["dataset"]["phantoms"]) | {"seed": self.seed}
+
+    @canonical
+    def inspect_images(self, wildcards: Any) -> dict[str, Any]:
+        """Where the images are, and which labels are classes."""
+        return {"classes": self.study.classes} | self._source()
+
+    @canonical
+    def describe_data(self, wildcards: Any) -> dict[str, Any]:
+        """The splits and classes, in the order of the tables."""
+        return {"splits": self.study.splits, "classes": list(self.study.classes)}
+
+    @canonical
+    def split_patients(self, wildcards: Any) -> dict[str, Any]:
+        """The shares of the splits."""
+        shares = {split: self.config["splits"]["fractions"][split] for split in self.study.splits}
+        return {"fractions": shares, "seed": self.config["splits"]["seed"]}
+
+    @canonical
+    def render_images(self, wildcards: Any) -> dict[str, Any]:
+        """Where the images are, and how they become arrays."""
+        dataset = self.config["dataset"]
+        return {"channels": dataset["channels"], "fit": dataset["fit"]} | self._source()
+
+    @canonical
+    def train_generator(self, wildcards: Any) -> dict[str, Any]:
+        """A generator's training; not which checkpoints are kept: more of them leave those that exist valid."""
+        entry = self.config["generators"][wildcards.generator]
+        scope = wildcards.scope
+        return {
+            "name": entry["method"],
+            "classes": list(self.study.classes) if scope == "all" else [scope],
+            "settings": {key: entry[key] for key in ("training", "model", "noise")},
+            "seed": seed(self.seed, "generator", wildcards.generator, scope),
+        }
+
+    @canonical
+    def sample_checkpoint(self, wildcards: Any) -> dict[str, Any]:
+        """The images by which a checkpoint is scored: the first ones of a class."""
+        names = self._names(wildcards) | {"scope": wildcards.scope, "step": int(wildcards.step)}
+        return {
+            "names": names,
+            "first": 0,
+            "last": self.config["fidelity"]["images"] - 1,
+            "settings": self._sampling(wildcards.generator),
+        }
+
+    @canonical
+    def synthesize_shard(self, wildcards: Any) -> dict[str, Any]:
+        """The images of a shard."""
+        return {"names": self._names(wildcards), "settings": self._sampling(wildcards.generator)}
+
+    @canonical
+    def fetch_extractor(self, wildcards: Any) -> dict[str, Any]:
+        """Where an extractor's weights come from."""
+        return {"weights": self.config["fidelity"]["extractors"][wildcards.extractor]["weights"]}
+
+    @canonical
+    def train_extractor(self, wildcards: Any) -> dict[str, Any]:
+        """The training of the study's own extractor."""
+        entry = self.config["fidelity"]["extractors"][wildcards.extractor]
+        keys = ("architecture", "epochs", "batch_size", "learning_rate")
+        return {key: entry[key] for key in keys} | {"seed": seed(self.seed, "extractor", wildcards.extractor)}
+
+    @canonical
+    def extract_features(self, wildcards: Any) -> dict[str, Any]:
+        """The kind of an extractor."""
+        return {"kind": self.config["fidelity"]["extractors"][wildcards.extractor]["kind"]}
+
+    @canonical
+    def reference_features(self, wildcards: Any) -> dict[str, Any]:
+        """The kind of an extractor, and which real images of a class it sees."""
+        kind = self.config["fidelity"]["extractors"][wildcards.extractor]["kind"]
+        return {"kind": kind, "class_name": wildcards.label, "count": self.config["fidelity"]["reference_images"]}
+
+    @canonical
+    def score_checkpoint(self, wildcards: Any) -> dict[str, Any]:
+        """A metric and the names of what it is measured on."""
+        entry = self.config["fidelity"]["metrics"][wildcards.metric]
+        names = {
+            "generator": wildcards.generator,
+            "scope": wildcards.scope,
+            "class": wildcards.label,
+            "step": int(wildcards.step),
+        }
+        if "extractor" in entry:
+            names |= {"extractor": entry["extractor"], "reference": "train"}
+        return {"metric": entry["metric"], "names": names}
+
+    @canonical
+    def select_checkpoint(self, wildcards: Any) -> dict[str, Any]:
+        """The rule that chooses checkpoints."""
+        entry = self.config["fidelity"]["metrics"][self.config["fidelity"]["selection"]]
+        measure = {"extractor": entry["extractor"], "reference": "train"} if "extractor" in entry else {}
+        joint = self.study.scopes(wildcards.generator) == ["all"]
+        return {"metric": entry["metric"], "classes": list(self.study.classes), "joint": joint} | measure
+
+    @canonical
+    def fetch_classifier(self, wildcards: Any) -> dict[str, Any]:
+        """Where a classifier's pretrained weights come from."""
+        entry = self.config["classifiers"][wildcards.classifier]
+        key = f"classifiers.{wildcards.classifier}.pretrained"
+        return {"architecture": entry["architecture"], "source": entry["pretrained"], "config_key": key}
+
+    @canonical
+    def train_classifier(self, wildcards: Any) -> dict[str, Any]:
+        """A classifier's recipe and what its arm does with the data."""
+        entry = self.config["classifiers"][wildcards.classifier]
+        arm = self.study.arms[wildcards.arm]
+        return entry["training"] | {
+            "classes": list(self.study.classes),
+            "architecture": entry["architecture"],
+            "dropout": entry["dropout"],
+            "augmentation": entry["augmentation"],
+            "per_class": arm.dose,
+            "balance": arm.balance,
+            "run_seed": seed(self.seed, "run", wildcards.classifier, wildcards.arm, int(wildcards.seed)),
+        }
+
+    @canonical
+    def evaluate_classifier(self, wildcards: Any) -> dict[str, Any]:
+        """The classes, in the order of the probabilities."""
+        return {"classes": list(self.study.classes)}
+
+    @canonical
+    def collect_runs(self, wildcards: Any) -> dict[str, Any]:
+        """The names of all runs, in the order of their predictions, and how they are aggregated."""
+        return {
+            "names": [
+                {
+                    "classifier": run.classifier,
+                    "arm": run.arm.name,
+                    "generator": run.arm.generator or run.arm.name,
+                    "dose": run.arm.dose,
+                    "seed": run.seed,
+                }
+                for run in self.study.runs
+            ],
+            "classes": list(self.study.classes),
+            "ddof": self._ddof(),
+        }
+
+    @canonical
+    def compare_arms(self, wildcards: Any) -> dict[str, Any]:
+        """The baseline, the metric and the level of the comparisons."""
+        names = json.loads(self.collect_runs(wildcards))["names"]
+        keys = ("baseline", "primary_metric", "confidence", "replicates")
+        return {key: self.config["statistics"][key] for key in keys} | {
+            "names": names,
+            "classes": list(self.study.classes),
+            "seed": seed(self.seed, "statistics"),
+        }
+
+    @canonical
+    def render_table(self, wildcards: Any) -> dict[str, Any]:
+        """What a table says of its origin, and the baseline of its changes."""
+        if wildcards.study == "published":
+            return {"study": "Schaudt et al. 2023", "protocol": "published", "baseline": "Baseline"}
+        return self._origin()
+
+    @canonical
+    def draw_figure(self, wildcards: Any) -> dict[str, Any]:
+        """What a figure says of its origin, and how its scores were aggregated."""
+        if wildcards.study == "published":
+            return {"study": "Schaudt et al. 2023", "protocol": "published", "baseline": "Baseline", "ddof": 0}
+        return self._origin() | {"generators": list(self.config["generators"]), "ddof": self._ddof()}
+
+    @canonical
+    def draw_samples(self, wildcards: Any) -> dict[str, Any]:
+        """The rows of a sheet of images."""
+        return self._origin() | {"classes": list(self.study.classes)}
+
+    @canonical
+    def draw_progression(self, wildcards: Any) -> dict[str, Any]:
+        """The rows and columns of a sheet of checkpoints' images."""
+        steps = self.study.steps(wildcards.generator)
+        metric = self.config["fidelity"]["selection"]
+        return self._origin() | {"classes": list(self.study.classes), "steps": steps, "metric": metric}
+
+    @canonical
+    def write_report(self, wildcards: Any) -> dict[str, Any]:
+        """The whole config: the report shows it."""
+        return {"config": self.config, "classes": self.study.classes}
+
+    def _origin(self) -> dict[str, Any]:
+        baseline = self.config["statistics"]["baseline"]
+        return {"study": self.study.name, "protocol": self.config["protocol"], "baseline": baseline}
+
+    def _ddof(self) -> int:
+        return 1 if self.config["statistics"]["standard_deviation"] == "sample" else 0
+
+    def _source(self) -> dict[str, str]:
+        source = self.study.source
+        if source == "phantoms":
+            return {"manifest": f"results/{self.study.name}/phantoms/manifest.csv"}
+        return {source: self.config["dataset"][source]}
+
+    def _names(self, wildcards: Any) -> dict[str, Any]:
+        return {
+            "study_seed": self.seed,
+            "generator": wildcards.generator,
+            "method": self.config["generators"][wildcards.generator]["method"],
+            "name": wildcards.label,
+            "label": self.study.classes[wildcards.label],
+        }
+
+    def _sampling(self, generator: str) -> dict[str, Any]:
+        entry = self.config["generators"][generator]
+        return {key: entry[key] for key in ("sampling", "sampling_batch_size")}

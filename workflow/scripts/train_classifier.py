@@ -1,0 +1,17 @@
+from pathlib import Path
+
+from synthworth.job import job
+
+with job(snakemake) as spec:
+    from synthworth.classifiers.training import train_classifier
+
+    train_classifier(
+        train_images=Path(snakemake.input.images),
+        train_index=Path(snakemake.input.index),
+        select_images=Path(snakemake.input.select_images),
+        select_index=Path(snakemake.input.select_index),
+        shards=[Path(shard) for shard in snakemake.input.get("shards", [])],
+        pretrained=snakemake.input.get("pretrained"),
+        output=Path(snakemake.output.classifier),
+        **spec,
+    )
