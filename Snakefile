@@ -33,5 +33,5 @@ rule all:
 
 rule published:
     input:
-        expand("results/published/tables/{table}.md", table=TABLES),
+        expand("results/published/tables/{table}.md", table=PUBLISHED_TABLES),
         expand("results/published/figures/{figure}.png", figure=PUBLISHED_FIGURES),

@@ -100,10 +100,10 @@ def test_too_few_or_doubled_synthetic_images_are_an_error(shards, tmp_path):
 
 def test_shrinking_averages_instead_of_aliasing(tmp_path):
     stripes = np.zeros((1, 32, 32, 1), np.uint8)
-    stripes[:, :, ::2] = 200
+    stripes[:, :, ::4] = 200
     rows = {"label": "viral", "prompt": "", "generator": "g", "scope": "viral", "step": 1, "index": 0, "seed": 0}
     write_shard(tmp_path / "s.parquet", stripes, pd.DataFrame([rows]))
-    assert np.unique(synthetic_images([tmp_path / "s.parquet"], ["viral"], 1, 8).image(0)).tolist() == [100]
+    assert np.unique(synthetic_images([tmp_path / "s.parquet"], ["viral"], 1, 8).image(0)).tolist() == [50]
     assert synthetic_images([tmp_path / "s.parquet"], ["viral"], 1, 48).image(0).shape == (48, 48, 3)
 
 

@@ -55,7 +55,7 @@ FIT = {
     "learning_rate": 1e-3,
     "betas": (0.9, 0.999),
     "schedule": "per_epoch",
-    "precision": "no",
+    "mixed_precision": "no",
     "run_seed": 1,
     "workers": 0,
     "device": torch.device("cpu"),
@@ -73,7 +73,7 @@ def equal(first, second):
 @pytest.mark.parametrize("architecture", ["test_resnet", "test_convnext", "test_efficientnet"])
 def test_it_learns_what_is_easy(splits, tmp_path, architecture):
     gentle = {**PAPER, "shift_limit": 0.0, "scale_limit": 0.1}
-    recipe = {**RECIPE, "architecture": architecture, "augmentation": gentle, "epochs": 12}
+    recipe = {**RECIPE, "architecture": architecture, "augmentation": gentle, "epochs": 12, "learning_rate": 3e-3}
     train_classifier(**splits, **recipe, dropout=0.1, output=tmp_path / "run")
     history = pd.read_csv(tmp_path / "run/history.csv")
     assert history["select_accuracy"].max() == 1
@@ -128,9 +128,42 @@ def test_selection_loss_and_accuracy_are_those_of_the_selection_images(splits):
     assert history["select_accuracy"].item() == pytest.approx(np.mean(logits.argmax(1).numpy() == selection.targets))
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_mixed_precision_trains_and_is_saved_in_float32(splits, tmp_path, precision):
-    train_classifier(**splits, **RECIPE, precision=precision, output=tmp_path / "run")
+def test_a_fit_depends_on_its_seed_and_shows_each_epoch_anew(splits):
+    training_table, _ = real_images(splits["train_images"], splits["train_index"], CLASSES)
+    selection, _ = real_images(splits["select_images"], splits["select_index"], CLASSES)
+    first, second = (create_classifier("test_efficientnet", 2, dropout=0.5) for _ in range(2))
+    second.load_state_dict(first.state_dict())
+    states, seen = [], []
+
+    def transform(image, epoch, row):
+        seen.append((epoch, row))
+        return image.astype(np.float32) / 255
+
+    for model in (first, second):
+        states.append(fit(model, ImageDataset(training_table, transform), selection, **FIT)[0])
+    assert equal(*states)
+    orders = [[row for number, row in seen[: 3 * 33] if number == epoch] for epoch in (1, 2, 3)]
+    assert all(sorted(order) == list(range(33)) for order in orders)
+    assert orders[0] != orders[1] != orders[2]
+
+
+@pytest.mark.parametrize(
+    ("mixed_precision", "kind"), [("no", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_steps_are_in_training_mode_and_in_the_precision_asked_for(splits, mixed_precision, kind):
+    training_table, _ = real_images(splits["train_images"], splits["train_index"], CLASSES)
+    selection, _ = real_images(splits["select_images"], splits["select_index"], CLASSES)
+    model = create_classifier("test_efficientnet", 2)
+    passes = []
+    model.register_forward_hook(lambda module, _inputs, logits: passes.append((module.training, logits.dtype)))
+    dataset = ImageDataset(training_table, lambda image, _epoch, _row: image.astype(np.float32) / 255)
+    fit(model, dataset, selection, **{**FIT, "epochs": 2, "mixed_precision": mixed_precision})
+    assert passes == ([(True, kind)] * 4 + [(False, kind)] * 2) * 2
+
+
+@pytest.mark.parametrize("mixed_precision", ["bf16", "fp16"])
+def test_mixed_precision_trains_and_is_saved_in_float32(splits, tmp_path, mixed_precision):
+    train_classifier(**splits, **RECIPE, mixed_precision=mixed_precision, output=tmp_path / "run")
     train_classifier(**splits, **RECIPE, output=tmp_path / "full")
     mixed, full = weights(tmp_path / "run"), weights(tmp_path / "full")
     assert not equal(mixed, full)

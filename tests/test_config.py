@@ -54,9 +54,15 @@ def test_compose_changes_neither_part():
         ({"study": "my study"}, ["study", "'my study'", "letters, digits"]),
         ({"study": "../up"}, ["study", "letters, digits"]),
         ({"seeds": {"runs": []}}, ["seeds.runs"]),
-        ({"generators": {"ddpm": {"training": {"learning_rate": -1}}}}, ["generators.ddpm.training.learning_rate", "-1"]),
+        (
+            {"generators": {"ddpm": {"training": {"learning_rate": -1}}}},
+            ["ddpm.training.learning_rate", "-1"],
+        ),
         ({"generators": {"new": {"method": "ddpm"}}}, ["generators.new", "missing key", "`training`"]),
-        ({"fidelity": {"metrics": {"fid": {"metric": "fid", "extracter": "x"}}}}, ["fidelity.metrics.fid", "extracter"]),
+        (
+            {"fidelity": {"metrics": {"fid": {"metric": "fid", "extracter": "x"}}}},
+            ["metrics.fid", "extracter"],
+        ),
         ({"arms": {"x": {"per_class": 5}}}, ["arms.x", "generator"]),
     ],
 )

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 from diffusers.optimization import get_cosine_schedule_with_warmup
+from test_generators import SETTINGS
 
 from synthworth.errors import StudyError
 from synthworth.generators import ddpm
 from synthworth.generators.diffusion import advance, batch_rows, learning_rate_factor
-from test_generators import SETTINGS
 
 
 def test_an_epoch_shows_every_image_once_and_epochs_differ():

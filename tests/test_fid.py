@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,10 @@ def features(n, d, seed=0, shift=0.0):
 
 
 def by_square_root(x, y):
-    root = linalg.sqrtm(np.cov(x, rowvar=False) @ np.cov(y, rowvar=False)).real
+    with warnings.catch_warnings():
+        # Singular, as covariances of few images are.
+        warnings.simplefilter("ignore", linalg.LinAlgWarning)
+        root = linalg.sqrtm(np.cov(x, rowvar=False) @ np.cov(y, rowvar=False)).real
     means = x.mean(0) - y.mean(0)
     return means @ means + np.trace(np.cov(x, rowvar=False) + np.cov(y, rowvar=False) - 2 * root)
 

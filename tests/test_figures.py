@@ -9,6 +9,7 @@ from PIL import Image
 
 from synthworth import figures
 from synthworth.figure_style import generator_looks, save_figure
+from synthworth.inputs import FIGURES as SCORES
 from synthworth.published import read_published
 from synthworth.sheets import figure3_progression, sample_sheet
 
@@ -44,6 +45,12 @@ def effects():
         ],
         columns=["arm", "generator", "dose", "effect", "low", "high", "verdict"],
     )
+
+
+@pytest.fixture
+def comparisons(effects):
+    fractions = effects.assign(**{name: effects[name] / 100 for name in ("effect", "low", "high")}, metric="macro_f1")
+    return pd.concat([fractions.assign(classifier="all"), fractions.assign(classifier="resnet", effect=0.9)])
 
 
 def named_lines(axes):
@@ -114,10 +121,25 @@ def test_effects_go_by_generator_and_dose_with_their_verdicts(effects):
     assert len({line.get_color() for line in points}) == 3
 
 
+def test_effects_are_those_pooled_over_classifiers_in_points(comparisons, effects):
+    pooled = figures.pooled_effects(comparisons)
+    pd.testing.assert_frame_equal(pooled[effects.columns], effects)
+    axes = figures.figure_effects(pooled).axes[0]
+    assert axes.get_xlabel() == "Effect on macro f1 against the baseline (percentage points)"
+
+
+def test_an_effect_of_unknown_chance_has_no_interval(effects):
+    alone = effects.head(1).assign(low=np.nan, high=np.nan, verdict="no evidence")
+    numbers = figures.figure_effects(alone).axes[0].child_axes[0]
+    assert [label.get_text() for label in numbers.get_yticklabels()] == ["+2.00"]
+
+
 @pytest.mark.parametrize("name", sorted(figures.FIGURES))
 @pytest.mark.parametrize("empty", [False, True])
-def test_figures_are_written_from_scores_or_say_that_there_are_none(name, empty, tmp_path, cells, fidelity, effects):
-    scores = {"cells": cells, "fidelity": fidelity, "effects": effects}[figures.FIGURES[name].scores]
+def test_figures_are_written_from_scores_or_say_that_there_are_none(
+    name, empty, tmp_path, cells, fidelity, comparisons
+):
+    scores = {"cells": cells, "fidelity": fidelity, "comparisons": comparisons}[SCORES[name].removesuffix(".csv")]
     (scores.iloc[:0] if empty else scores).to_csv(tmp_path / "scores.csv", index=False)
     png, pdf = tmp_path / "figure.png", tmp_path / "figure.pdf"
     figures.draw_figure(name, tmp_path / "scores.csv", png, pdf, "s", "honest", baseline="Baseline")

@@ -67,7 +67,8 @@ def train(split, name, start, step, folder="a", processes=1, **changes):
 
 
 def conditions(*indices):
-    return pd.DataFrame({"index": indices, "class": "viral", "label": "viral", "prompt": "", "seed": [i + 1000 for i in indices]})
+    seeds = [index + 1000 for index in indices]
+    return pd.DataFrame({"index": indices, "class": "viral", "label": "viral", "prompt": "", "seed": seeds})
 
 
 def weights(checkpoint):

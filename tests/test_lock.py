@@ -8,7 +8,14 @@ import synthworth
 from synthworth.errors import StudyError
 from synthworth.lock import hold, try_lock
 
-HOLDER = "import sys, time; from pathlib import Path; from synthworth.lock import hold; hold(Path(sys.argv[1])); print('held', flush=True); time.sleep(600)"
+HOLDER = """
+import sys, time
+from pathlib import Path
+from synthworth.lock import hold
+hold(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(600)
+"""
 
 
 def test_a_study_belongs_to_one_process_until_it_dies(tmp_path):

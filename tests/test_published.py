@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from synthworth.cells import read_scores
 from synthworth.errors import StudyError
 from synthworth.published import read_published, write_published
-from synthworth.tables import read_scores
 
 FOLDER = Path(__file__).parents[1] / "resources/published"
 

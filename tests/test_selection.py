@@ -42,11 +42,12 @@ def test_models_per_class_take_each_their_lowest_and_earliest():
 
 
 def test_a_joint_model_takes_the_lowest_sum_which_is_no_class_minimum():
-    values = {"viral": {100: 1.0, 200: 4.0, 300: 9.0}, "healthy": {100: 9.0, 200: 4.0, 300: 1.0}}
+    # Neither a class's lowest nor the least of the worst.
+    values = {"viral": {100: 6.0, 200: 8.0, 300: 9.0}, "healthy": {100: 6.0, 200: 1.0, 300: 0.5}}
     chosen = select_checkpoints(curves(values, joint=True), **FID, classes=["healthy", "viral"], joint=True)
     assert chosen.to_dict("records") == [
-        {"class": "healthy", "scope": "all", "step": 200, "value": 4.0},
-        {"class": "viral", "scope": "all", "step": 200, "value": 4.0},
+        {"class": "healthy", "scope": "all", "step": 200, "value": 1.0},
+        {"class": "viral", "scope": "all", "step": 200, "value": 8.0},
     ]
 
 

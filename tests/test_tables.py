@@ -2,16 +2,20 @@
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+from synthworth.tables.typesetting import escape_latex, escape_markdown, write_table
 
-from synthworth import tables
+from synthworth import cells as cell_scores
+from synthworth.inputs import TABLES as SCORES
 from synthworth.published import read_published, write_published
-from synthworth.typesetting import escape_latex, escape_markdown
+from synthworth.tables import TABLES, papers, render_table
 
 FOLDER = Path(__file__).parents[1] / "resources/published"
+PAPER_TABLES = sorted(name for name in TABLES if name[:6] in {f"table{number}" for number in range(5, 10)})
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +45,11 @@ def a_run(arm, value, seed=0, classifier="resnet", generator=None, dose=0, metri
 
 
 def some_cells(*runs):
-    return tables.aggregate_runs(pd.DataFrame(runs), ddof=1)
+    return cell_scores.aggregate_runs(pd.DataFrame(runs), ddof=1)
 
 
 def test_table8_is_computed_from_table7_in_all_35_cells(published):
-    frame = by_row(tables.table8_accuracy_change(published["cells"], "Baseline").frame, "Training data")
+    frame = by_row(papers.table8_accuracy_change(published["cells"], "Baseline").frame, "Training data")
     expected = printed("table8_accuracy_change.csv")
     assert len(expected) == 35
     for row in expected.itertuples():
@@ -60,12 +64,12 @@ def test_table8_mean_row_weights_each_generator_and_dose_equally():
         a_run("a+2", 0.6, generator="a", dose=2),
         a_run("b+1", 0.9, generator="b", dose=1),
     )
-    means = tables.mean_accuracy_changes(cells, "baseline")["resnet"]
+    means = cell_scores.mean_accuracy_changes(cells, "baseline")["resnet"]
     assert means.to_dict() == pytest.approx({"a": 10, "b": 40, "mean": 20})
 
 
 def test_table7_prints_what_the_paper_prints(published):
-    frame = by_row(tables.table7_accuracy(published["cells"], "Baseline").frame, "Added per class", "Training data")
+    frame = by_row(papers.table7_accuracy(published["cells"], "Baseline").frame, "Added per class", "Training data")
     expected = printed("table7_accuracy.csv")
     for row in expected.itertuples():
         added = f"+{row.added_per_class}" if row.added_per_class else "0"
@@ -77,7 +81,7 @@ def test_table7_prints_what_the_paper_prints(published):
 
 
 def test_table5_prints_what_the_paper_prints(published):
-    table = tables.table5_fid(published["fidelity"])
+    table = papers.table5_fid(published["fidelity"])
     frame = by_row(table.frame, "Generator")
     for row in printed("table5_fid.csv").itertuples():
         assert frame.loc[row.generator, row[2]] == f"{row.fid:.2f} ({row.ms_ssim:.2f})"
@@ -88,14 +92,14 @@ def test_table5_prints_what_the_paper_prints(published):
 
 
 def test_table6_prints_what_the_paper_prints(published):
-    frame = by_row(tables.table6_ratings(published["ratings"]).frame, "Generator")
+    frame = by_row(papers.table6_ratings(published["ratings"]).frame, "Generator")
     for row in printed("table6_ratings.csv").itertuples():
         assert frame.loc[row.generator, "Quality"] == f"{row.quality_mean:.2f} ± {row.quality_std:.2f}"
         assert frame.loc[row.generator, "Plausibility"] == f"{row.plausibility_mean:.2f} ± {row.plausibility_std:.2f}"
 
 
 def test_table9_prints_what_the_paper_prints(published):
-    table = tables.table9_per_class(published["cells"], "Baseline")
+    table = papers.table9_per_class(published["cells"], "Baseline")
     frame = by_row(table.frame, "Metric", "Training data")
     for row in printed("table9_per_class.csv").itertuples():
         name = row.training_data if row.training_data in ("Baseline", "Oversampling") else f"{row.training_data}+best"
@@ -117,7 +121,7 @@ def test_table9_takes_the_best_classifier_and_of_each_generator_the_best_arm():
             place = {"classifier": classifier, "generator": generator, "dose": dose}
             runs.append(a_run(arm, base + gain, **place))
             runs += [a_run(arm, 0.5, metric="recall", name=name, **place) for name in ("viral", "healthy")]
-    table = tables.table9_per_class(some_cells(*runs), "baseline")
+    table = papers.table9_per_class(some_cells(*runs), "baseline")
     assert list(table.frame["Training data"]) == ["baseline", "oversampling", "gan+250"]
     assert list(table.frame.columns[2:]) == ["viral", "healthy"]
     assert "strong" in table.caption
@@ -125,16 +129,17 @@ def test_table9_takes_the_best_classifier_and_of_each_generator_the_best_arm():
 
 def test_runs_aggregate_over_seeds_with_either_deviation():
     runs = pd.DataFrame([a_run("baseline", value, seed) for seed, value in enumerate([0.6, 0.7, 0.8, np.nan])])
-    population, sample = (tables.aggregate_runs(runs, ddof).iloc[0] for ddof in (0, 1))
+    population, sample = (cell_scores.aggregate_runs(runs, ddof).iloc[0] for ddof in (0, 1))
     assert (population["mean"], population["n"]) == (pytest.approx(0.7), 3)
     assert population["sd"] == pytest.approx(np.std([0.6, 0.7, 0.8]))
     assert sample["sd"] == pytest.approx(0.1)
-    assert list(tables.aggregate_runs(runs, 1).columns) == [*tables.CELL_KEYS, "mean", "sd", "n"]
+    assert list(cell_scores.aggregate_runs(runs, 1).columns) == [*cell_scores.CELL_KEYS, "mean", "sd", "n"]
 
 
-def test_one_seed_shows_no_spread():
-    frame = tables.table7_accuracy(some_cells(a_run("baseline", 0.5)), "baseline").frame
-    assert list(frame["resnet"]) == ["50.00"]
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_one_seed_shows_no_spread(ddof):
+    cells = cell_scores.aggregate_runs(pd.DataFrame([a_run("baseline", 0.5)]), ddof)
+    assert list(papers.table7_accuracy(cells, "baseline").frame["resnet"]) == ["50.00"]
 
 
 def test_two_arms_of_a_generator_at_one_dose_stay_apart():
@@ -143,8 +148,8 @@ def test_two_arms_of_a_generator_at_one_dose_stay_apart():
         a_run("gan+100", 0.6, generator="gan", dose=100),
         a_run("gan-replace+100", 0.3, generator="gan", dose=100),
     )
-    assert list(tables.table7_accuracy(cells, "baseline").frame["Training data"]) == ["baseline", "gan", "gan-replace"]
-    assert list(tables.mean_accuracy_changes(cells, "baseline")["resnet"].round(6)) == [10, -20, -5]
+    assert list(papers.table7_accuracy(cells, "baseline").frame["Training data"]) == ["baseline", "gan", "gan-replace"]
+    assert list(cell_scores.mean_accuracy_changes(cells, "baseline")["resnet"].round(6)) == [10, -20, -5]
 
 
 def test_table5_has_a_block_per_extractor_and_only_selected_checkpoints():
@@ -156,7 +161,7 @@ def test_table5_has_a_block_per_extractor_and_only_selected_checkpoints():
         for metric, extractor, value in [("fid", "inception", 4), ("fid", "domain", 1), ("ms_ssim", "", 0.01)]
         for step in (10, 20)
     ]
-    table = tables.table5_fid(pd.DataFrame(rows))
+    table = papers.table5_fid(pd.DataFrame(rows))
     assert table.frame.to_numpy().tolist() == [
         ["inception, select", "gan", "80.00 (0.20)", "80.00 (0.20)", "80.00"],
         ["inception, select", "mean", "80.00", "80.00", ""],
@@ -166,13 +171,13 @@ def test_table5_has_a_block_per_extractor_and_only_selected_checkpoints():
     assert "16 to 130 real images" in table.remarks[1]
 
 
-@pytest.mark.parametrize("name", sorted(tables.TABLES))
+@pytest.mark.parametrize("name", PAPER_TABLES)
 def test_missing_scores_give_an_empty_table(name, tmp_path, published):
-    empty = published[tables.TABLES[name].scores].iloc[:0]
+    empty = published[SCORES[name].removesuffix(".csv")].iloc[:0]
     scores = tmp_path / "scores.csv"
     empty.to_csv(scores, index=False)
-    outputs = [tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex")]
-    tables.render_table(name, scores, *outputs, study="s", protocol="honest")
+    outputs = [tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex", "html")]
+    render_table(name, scores, *outputs, study="s", protocol="honest")
     assert "No scores." in outputs[1].read_text()
     assert len(pd.read_csv(outputs[0])) == 0
 
@@ -188,16 +193,16 @@ def test_parts_of_the_scores_are_enough(name, kept, published):
         "one of each": (cells["classifier"] == "ResNet50") & (cells["generator"] == "GAN"),
         "no scores per class": cells["metric"] == "accuracy",
     }[kept]
-    frame = tables.TABLES[name].build(cells[mask], "Baseline").frame
+    frame = TABLES[name](cells[mask], "Baseline").frame
     assert not frame.isna().any(axis=None)
 
 
-@pytest.mark.parametrize("name", sorted(tables.TABLES))
+@pytest.mark.parametrize("name", PAPER_TABLES)
 def test_rendered_files_are_well_formed(name, tmp_path):
     write_published(FOLDER, *(tmp_path / f"{stem}.csv" for stem in ("fidelity", "ratings", "cells")))
-    scores = tmp_path / f"{tables.TABLES[name].scores}.csv"
-    csv, markdown, latex = (tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex"))
-    tables.render_table(name, scores, csv, markdown, latex, study="a_b", protocol="published", baseline="Baseline")
+    scores = tmp_path / SCORES[name]
+    csv, markdown, latex, html = (tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex", "html"))
+    render_table(name, scores, csv, markdown, latex, html, study="a_b", protocol="published", baseline="Baseline")
     frame = pd.read_csv(csv, keep_default_na=False)
 
     lines = [line for line in markdown.read_text().splitlines() if line.startswith("|")]
@@ -218,17 +223,22 @@ def test_rendered_files_are_well_formed(name, tmp_path):
     assert "±" not in text
     assert body.count("{") == body.count("}")
 
+    page = ElementTree.fromstring(html.read_text())
+    assert [len(row) for row in page.iter("tr")] == [len(frame.columns)] * (len(frame) + 1)
 
-def test_any_text_survives_all_three_formats(tmp_path):
+
+def test_any_text_survives_all_formats(tmp_path):
     frame = pd.DataFrame({"Class_1": ["a|b", "[x", "50 %"], "n & m": [12, -3, None]})
-    csv, markdown, latex = (tmp_path / f"t.{suffix}" for suffix in ("csv", "md", "tex"))
-    tables.write_table(frame, csv, markdown, latex, caption="5% of {all}", note="n_1 ± 2")
+    csv, markdown, latex, html = (tmp_path / f"t.{suffix}" for suffix in ("csv", "md", "tex", "html"))
+    write_table(frame, csv, markdown, latex, html, caption="5% of {all}", note="n_1 ± 2")
     assert list(pd.read_csv(csv)["Class_1"]) == ["a|b", "[x", "50 %"]
     assert r"| a\|b | 12.0 |" in markdown.read_text()
     assert r"Class\_1 & n \& m \\" in latex.read_text()
     assert r"{[}x & $-$3.0 \\" in latex.read_text()
     assert r"\caption{5\% of \{all\}}" in latex.read_text()
     assert r"n\_1 $\pm$ 2" in latex.read_text()
+    assert '<th>Class_1</th><th class="number">n &amp; m</th>' in html.read_text()
+    assert '<tr><td>a|b</td><td class="number">12.0</td></tr>' in html.read_text()
 
 
 def test_hyphens_become_minus_signs_before_numbers_only():
@@ -238,8 +248,8 @@ def test_hyphens_become_minus_signs_before_numbers_only():
 
 def test_groups_are_named_once_and_ruled(tmp_path):
     frame = pd.DataFrame({"Dose": ["0", "+1", "+1"], "Arm": ["a", "b", "c"]})
-    csv, markdown, latex = (tmp_path / f"t.{suffix}" for suffix in ("csv", "md", "tex"))
-    tables.write_table(frame, csv, markdown, latex, "c", "n", group="Dose")
+    csv, markdown, latex, html = (tmp_path / f"t.{suffix}" for suffix in ("csv", "md", "tex", "html"))
+    write_table(frame, csv, markdown, latex, html, "c", "n", group="Dose")
     assert list(pd.read_csv(csv, dtype=str)["Dose"]) == ["0", "+1", "+1"]
     assert "| +1 | b |\n|  | c |" in markdown.read_text()
     assert "+1 & b \\\\\n & c \\\\\n\\bottomrule" in latex.read_text()
@@ -249,6 +259,6 @@ def test_groups_are_named_once_and_ruled(tmp_path):
 def test_names_that_look_like_numbers_stay_names(tmp_path):
     path = tmp_path / "cells.csv"
     path.write_text("classifier,arm,generator,dose,metric,class,mean,sd,n\n1,None,nan,0,accuracy,0,0.5,,1\n")
-    row = tables.read_scores(path).iloc[0]
+    row = cell_scores.read_scores(path).iloc[0]
     assert list(row[["classifier", "arm", "generator", "class"]]) == ["1", "None", "nan", "0"]
     assert np.isnan(row["sd"])

@@ -13,7 +13,7 @@ sys.path.insert(0, str(HOUSE / "workflow" / "scripts"))
 from synthworth.config import compose, validate
 from synthworth.errors import StudyError
 from synthworth.fingerprint import fingerprint
-from synthworth.inputs import DATA_TABLES, FIGURES, PUBLISHED_FIGURES, TABLES, Inputs
+from synthworth.inputs import FIGURES, PUBLISHED_FIGURES, PUBLISHED_TABLES, TABLES, Inputs
 from synthworth.lock import hold
 from synthworth.specs import Specs
 from synthworth.study import Study
@@ -47,7 +47,7 @@ wildcard_constraints:
     metric=any_of(config["fidelity"]["metrics"]),
     classifier=any_of(config["classifiers"]),
     arm=any_of(study.arms),
-    table=any_of([*TABLES, *DATA_TABLES]),
+    table=any_of(TABLES),
     figure=any_of(FIGURES),
     size=r"\d+",
     step=r"\d+",

@@ -94,7 +94,6 @@ rule describe_data:
     conda:
         "../envs/stats.yaml"
     params:
-        spec=specs.describe_data,
         code=fingerprint("cohort"),
     script:
         "../scripts/describe_data.py"

@@ -31,7 +31,7 @@ rule draw_real_samples:
         "../envs/stats.yaml"
     params:
         spec=specs.draw_samples,
-        code=fingerprint("figures"),
+        code=fingerprint("sheets"),
     script:
         "../scripts/draw_real_samples.py"
 
@@ -52,7 +52,7 @@ rule draw_synthetic_samples:
         "../envs/stats.yaml"
     params:
         spec=specs.draw_samples,
-        code=fingerprint("figures", "shards"),
+        code=fingerprint("sheets"),
     script:
         "../scripts/draw_synthetic_samples.py"
 
@@ -74,6 +74,6 @@ rule draw_progression:
         "../envs/stats.yaml"
     params:
         spec=specs.draw_progression,
-        code=fingerprint("figures", "shards"),
+        code=fingerprint("sheets"),
     script:
         "../scripts/draw_progression.py"

@@ -37,6 +37,7 @@ rule render_table:
         csv="results/{study}/tables/{table}.csv",
         markdown="results/{study}/tables/{table}.md",
         latex="results/{study}/tables/{table}.tex",
+        html="results/{study}/tables/{table}.html",
     log:
         "results/{study}/logs/render_table/{table}.log",
     conda:

@@ -3,6 +3,8 @@
 
 localrules:
     collect_fidelity,
+    compare_generators,
+    reach_verdict,
 
 
 rule collect_runs:
@@ -17,7 +19,7 @@ rule collect_runs:
         "../envs/stats.yaml"
     params:
         spec=specs.collect_runs,
-        code=fingerprint("scores", "tables"),
+        code=fingerprint("scores"),
     script:
         "../scripts/collect_runs.py"
 
@@ -41,11 +43,8 @@ rule collect_fidelity:
 rule compare_arms:
     input:
         predictions=inputs.predictions,
-        runs="results/{study}/scores/runs.csv",
     output:
         comparisons="results/{study}/scores/comparisons.csv",
-        generators="results/{study}/scores/generators.csv",
-        verdict="results/{study}/scores/verdict.json",
     log:
         "results/{study}/logs/compare_arms.log",
     benchmark:
@@ -57,6 +56,38 @@ rule compare_arms:
         runtime=120,
     params:
         spec=specs.compare_arms,
-        code=fingerprint("statistics"),
+        code=fingerprint("statistics.outputs"),
     script:
         "../scripts/compare_arms.py"
+
+
+rule compare_generators:
+    input:
+        runs="results/{study}/scores/runs.csv",
+    output:
+        generators="results/{study}/scores/generators.csv",
+    log:
+        "results/{study}/logs/compare_generators.log",
+    conda:
+        "../envs/stats.yaml"
+    params:
+        spec=specs.compare_generators,
+        code=fingerprint("statistics.outputs"),
+    script:
+        "../scripts/compare_generators.py"
+
+
+rule reach_verdict:
+    input:
+        comparisons="results/{study}/scores/comparisons.csv",
+    output:
+        verdict="results/{study}/scores/verdict.json",
+    log:
+        "results/{study}/logs/reach_verdict.log",
+    conda:
+        "../envs/stats.yaml"
+    params:
+        spec=specs.reach_verdict,
+        code=fingerprint("statistics.outputs"),
+    script:
+        "../scripts/reach_verdict.py"

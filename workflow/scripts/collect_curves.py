@@ -1,6 +1,6 @@
 from synthworth.job import job
 
 with job(snakemake):
-    from synthworth.fidelity.selection import save_curves
+    from synthworth.fidelity.selection import write_curves
 
-    save_curves(snakemake.input.scores, snakemake.output.curves)
+    write_curves(snakemake.input.scores, snakemake.output.curves)

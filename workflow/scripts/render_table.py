@@ -6,8 +6,6 @@ with job(snakemake) as spec:
     render_table(
         snakemake.wildcards.table,
         scores=snakemake.input.scores,
-        csv=snakemake.output.csv,
-        markdown=snakemake.output.markdown,
-        latex=snakemake.output.latex,
+        **dict(snakemake.output.items()),
         **spec,
     )

@@ -10,8 +10,8 @@ with job(snakemake) as spec:
         train_index=Path(snakemake.input.index),
         select_images=Path(snakemake.input.select_images),
         select_index=Path(snakemake.input.select_index),
-        shards=[Path(shard) for shard in snakemake.input.get("shards", [])],
-        pretrained=snakemake.input.get("pretrained"),
+        shards=[Path(shard) for shard in snakemake.input.shards],
+        pretrained=Path(snakemake.input.pretrained) if snakemake.input.pretrained else None,
         output=Path(snakemake.output.classifier),
         **spec,
     )

@@ -1,8 +1,12 @@
-"""The cohort in numbers: who is in which split and class, and which pictures are there twice. Frames, to be rendered."""
+"""The cohort in numbers: who is in which split and class, and which pictures are there twice."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
-from synthworth.manifest import SPLITS
+from synthworth.files import replacing
+from synthworth.manifest import SPLITS, read_index
 
 UNKNOWN = "unknown"
 CONTRADICTORY = "contradictory"
@@ -27,6 +31,7 @@ def demographics(index: pd.DataFrame) -> pd.DataFrame:
         people = pd.DataFrame({"age": ages, "split": patients["split"].first()})
         by_split = people.groupby("split")["age"]
         summary = pd.DataFrame({"count": by_split.count(), "mean": by_split.mean(), "sd": by_split.std()})
+        summary = summary.loc[_present(people["split"])].rename_axis("split")
         tables.append(summary.reset_index().assign(variable="age", group="all"))
         tables.append(_shares("age", _age_groups(ages), people["split"], AGE_GROUPS))
     if "sex" in index:
@@ -35,7 +40,7 @@ def demographics(index: pd.DataFrame) -> pd.DataFrame:
     if "view" in index:
         tables.append(_shares("view", index["view"].replace("", UNKNOWN), index["split"], []))
     columns = ["variable", "group", "split", "count", "percent", "mean", "sd"]
-    return pd.concat([pd.DataFrame(columns=columns[:3]), *tables], ignore_index=True).reindex(columns=columns)
+    return pd.concat(tables, ignore_index=True).reindex(columns=columns) if tables else pd.DataFrame(columns=columns)
 
 
 def class_counts(index: pd.DataFrame) -> pd.DataFrame:
@@ -47,8 +52,7 @@ def class_counts(index: pd.DataFrame) -> pd.DataFrame:
     everything = index.assign(**{"class": "all"})
     both = pd.concat([index, everything])
     names = [*dict.fromkeys(index["class"]), "all"]
-    splits = [split for split in SPLITS if (index["split"] == split).any()]
-    grid = pd.MultiIndex.from_product([names, splits], names=["class", "split"])
+    grid = pd.MultiIndex.from_product([names, _present(index["split"])], names=["class", "split"])
     groups = both.groupby(["class", "split"])["patient"]
     counts = pd.DataFrame({"images": groups.size(), "patients": groups.nunique()}).reindex(grid, fill_value=0)
     totals = counts["images"].groupby("split").transform("max")
@@ -71,6 +75,23 @@ def duplicates(index: pd.DataFrame, near_duplicates: pd.DataFrame) -> pd.DataFra
     exact = a["sha256"].to_numpy() == b["sha256"].to_numpy()
     frame.insert(0, "kind", pd.Series(exact, frame.index).map({True: "exact", False: "near"}))
     return frame.sort_values(["kind", "distance", "image_a", "image_b"], ignore_index=True)
+
+
+def describe_data(indices: Sequence[str | Path], near_duplicates: str | Path, **outputs: str | Path) -> None:
+    """Writes the tables `demographics`, `classes` and `duplicates` as CSV, each to its path in `outputs`.
+
+    `indices` and `near_duplicates` are the CSVs of `splits.write_splits`.
+    """
+    index = pd.concat([read_index(path) for path in indices], ignore_index=True)
+    pairs = pd.read_csv(near_duplicates, dtype=str, keep_default_na=False).astype({"distance": int})
+    tables = {
+        "demographics": demographics(index),
+        "classes": class_counts(index),
+        "duplicates": duplicates(index, pairs),
+    }
+    for name, output in outputs.items():
+        with replacing(output) as temporary:
+            tables[name].to_csv(temporary, index=False)
 
 
 def parse_ages(ages: pd.Series) -> pd.Series:
@@ -96,9 +117,12 @@ def _shares(variable: str, groups: pd.Series, splits: pd.Series, order: list[str
     present = set(groups)
     others = sorted(present - set(order) - {UNKNOWN})
     names = [name for name in (*order, *others, UNKNOWN) if name in present]
-    counts = pd.crosstab(groups.to_numpy(), splits.to_numpy())
-    counts = counts.reindex(index=names, columns=[split for split in SPLITS if split in counts])
-    counts.index.name, counts.columns.name = "group", "split"
-    count = counts.stack()
-    percent = (100 * counts / counts.sum()).stack()
+    cases = pd.DataFrame({"group": groups.to_numpy(), "split": splits.to_numpy()})
+    grid = pd.MultiIndex.from_product([names, _present(splits)], names=["group", "split"])
+    count = cases.value_counts().reindex(grid, fill_value=0)
+    percent = 100 * count / count.groupby("split").transform("sum")
     return pd.DataFrame({"count": count, "percent": percent}).reset_index().assign(variable=variable)
+
+
+def _present(splits: pd.Series) -> list[str]:
+    return [split for split in SPLITS if (splits == split).any()]

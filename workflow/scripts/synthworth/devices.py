@@ -58,7 +58,8 @@ def _wait(count: int, candidates: Sequence[str], locks: Path) -> list[str]:
         # One allocator at a time: two jobs that each want two devices cannot hold one each for ever.
         with (locks / "allocator.lock").open("w") as allocator:
             fcntl.flock(allocator, fcntl.LOCK_EX)
-            free = [(device, handle) for device in candidates if (handle := try_lock(locks / f"{device.replace('/', '-')}.lock")) is not None]
+            tried = [(device, try_lock(locks / f"{device.replace('/', '-')}.lock")) for device in candidates]
+            free = [(device, handle) for device, handle in tried if handle is not None]
             for _, handle in free[count:] if len(free) >= count else free:
                 os.close(handle)
             if len(free) >= count:

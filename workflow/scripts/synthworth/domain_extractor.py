@@ -6,6 +6,7 @@ its last layer (`features.load_extractor("domain", ...)`).
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim.swa_utils import update_bn
 
 from synthworth.errors import StudyError
 from synthworth.features import DOMAIN_CONFIG, DOMAIN_WEIGHTS, domain_network, domain_pixels
@@ -82,21 +84,29 @@ def _train(
     network: nn.Module, images: np.ndarray, labels: torch.Tensor, *, epochs: int, batch_size: int, learning_rate: float
 ) -> None:
     device = next(network.parameters()).device
-    steps = epochs * math.ceil(len(labels) / batch_size)
+    epoch = math.ceil(len(labels) / batch_size)
     optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
-    balance = (1 / torch.bincount(labels).double())[labels]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * epoch)
     network.train()
-    for _ in progress(range(steps), "Training the domain extractor"):
-        # Draw a batch in which every class is equally likely.
-        rows = torch.multinomial(balance, batch_size, replacement=True)
-        pixels = _shifted(domain_pixels(images[rows.numpy()], images.shape[1], images.shape[-1]))
-        # Take a step.
+    batches = _batches(images, labels, batch_size, epochs * epoch)
+    for pixels, rows in progress(batches, "Training the domain extractor", total=epochs * epoch):
         loss = functional.cross_entropy(network(pixels.to(device)), labels[rows].to(device))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         schedule.step()
+    # A short training leaves the running statistics of batch normalisation behind the weights.
+    update_bn(_batches(images, labels, batch_size, epoch), network, device)
+
+
+def _batches(
+    images: np.ndarray, labels: torch.Tensor, batch_size: int, count: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of shifted pixels and their rows, each drawn so that every class is equally likely."""
+    balance = (1 / torch.bincount(labels).double())[labels]
+    for _ in range(count):
+        rows = torch.multinomial(balance, batch_size, replacement=True)
+        yield _shifted(domain_pixels(images[rows.numpy()], images.shape[1], images.shape[-1])), rows
 
 
 def _shifted(pixels: torch.Tensor) -> torch.Tensor:

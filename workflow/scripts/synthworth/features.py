@@ -93,17 +93,9 @@ def extract_reference(
     """Features of a class's real images in one split, as npz (see `save_features`).
 
     `images` is the split's array `images-<size>.npy`, `index` its `index.csv`; of the rows of the class the first
-    `count` are taken (None: all), as the paper takes the first 50. StudyError where there are fewer than `count`.
+    `count` are taken (None: all), as the paper takes the first 50; all of them where there are fewer.
     """
     rows = np.flatnonzero(pd.read_csv(index, keep_default_na=False)["class"].astype(str) == class_name)
-    if len(rows) < (count or 2):
-        raise StudyError(
-            "Too few real images for a reference.",
-            [
-                f"class {class_name} has {len(rows)} images in {index}, {count or 2} are asked for; lower "
-                "`reference_images` of the metric under `fidelity.metrics`, or give the class more images"
-            ],
-        )
     real = np.load(images, mmap_mode="r")[rows[:count]]
     save_features(load_extractor(kind, weights)(real), output)
 
@@ -164,7 +156,7 @@ def domain_network(architecture: str, channels: int, classes: int) -> nn.Module:
 
 def domain_pixels(images: np.ndarray, size: int, channels: int) -> torch.Tensor:
     """What a domain network sees of uint8 images: float32 [n, channels, size, size] in [-1, 1]."""
-    pixels = torch.from_numpy(with_channels(images, channels)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pixels = torch.from_numpy(with_channels(images, channels).astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
     if pixels.shape[-2:] == (size, size):
         return pixels
     return functional.interpolate(pixels, (size, size), mode="bicubic", antialias=True).clamp(-1, 1)
@@ -173,7 +165,7 @@ def domain_pixels(images: np.ndarray, size: int, channels: int) -> torch.Tensor:
 def with_channels(images: np.ndarray, channels: int) -> np.ndarray:
     """Images [n, height, width, c] with 1 or 3 channels: grey is repeated, colour becomes its luma (ITU-R 601)."""
     if images.shape[-1] == channels:
-        return np.ascontiguousarray(images)
+        return images
     if channels == 3:
         return np.repeat(images, 3, axis=-1)
     return np.rint(images @ np.array([[0.299], [0.587], [0.114]])).astype(np.uint8)

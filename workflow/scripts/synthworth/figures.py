@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from synthworth.cells import accuracy_changes, read_scores
 from synthworth.figure_style import (
     CLASS_COLOURS,
     GREY,
@@ -32,7 +33,7 @@ from synthworth.figure_style import (
     without_scores,
     write_note,
 )
-from synthworth.tables import accuracy_changes, provenance, read_scores
+from synthworth.tables.layout import provenance
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,6 @@ class Setting:
     margin: float | None
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a figure is made: the scores it reads (a CSV's stem), and the function that draws them."""
-
-    scores: str
-    draw: Callable[[pd.DataFrame, Setting], Figure]
-
-
 def draw_figure(
     name: str,
     scores: str | Path,
@@ -68,12 +61,12 @@ def draw_figure(
     ddof: int = 1,
     margin: float | None = None,
 ) -> None:
-    """Draws the figure `name` (a key of FIGURES) from the CSV of scores that its recipe names.
+    """Draws the figure `name` (a key of FIGURES) from a CSV of scores.
 
     Where scores are missing the figure says so and is valid all the same.
     """
     setting = Setting(provenance(study, protocol), baseline, generators, ddof, margin)
-    save_figure(FIGURES[name].draw(read_scores(scores), setting), png, pdf)
+    save_figure(FIGURES[name](read_scores(scores), setting), png, pdf)
 
 
 def figure2_fid_curves(fidelity: pd.DataFrame, generators: Sequence[str] | None = None, note: str = "") -> Figure:
@@ -140,13 +133,25 @@ def figure7_accuracy_change(
     return figure
 
 
+def pooled_effects(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons with the baseline that `figure_effects` shows: pooled over classifiers, in percentage points.
+
+    `comparisons` has effects and intervals as fractions, a row per classifier and arm, with classifier `all` for the
+    pooled ones. Of several metrics the first, a study's primary one, stays.
+    """
+    pooled = comparisons[comparisons["classifier"] == "all"]
+    pooled = pooled[pooled["metric"].isin(pooled["metric"].head(1))]
+    return pooled.assign(**{name: 100 * pooled[name].astype(float) for name in ("effect", "low", "high")})
+
+
 def figure_effects(
     effects: pd.DataFrame, margin: float | None = None, generators: Sequence[str] | None = None, note: str = ""
 ) -> Figure:
     """A forest plot of the verdicts: each arm's effect with its interval, in percentage points.
 
-    `effects` has the columns `arm, generator, dose, effect, low, high, verdict` (helps, no evidence, harms). Rows go by
-    generator and dose. `margin` (percentage points) shades the effects too small to matter.
+    `effects` has the columns `arm, generator, dose, effect, low, high, verdict` (helps, no evidence, harms) and, where
+    the effect is not one on accuracy, `metric`. Rows go by generator and dose; an effect whose chance is not known
+    (one seed) has no interval. `margin` (percentage points) shades the effects too small to matter.
     """
     effects = effects.dropna(subset=["effect"])
     order = {name: place for place, name in enumerate(in_order(effects["generator"], generators))}
@@ -166,12 +171,14 @@ def figure_effects(
             colour, marker = VERDICTS.get(row.verdict, (GREY, "o"))
             axes.plot([row.low, row.high], [height, height], color=colour, linewidth=1.4, solid_capstyle="butt")
             axes.plot([row.effect], [height], color=colour, marker=marker, markersize=6, linestyle="none")
-            texts.append(_minus(f"{row.effect:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"))
+            interval = "" if pd.isna(row.low) else f" [{row.low:+.2f}, {row.high:+.2f}]"
+            texts.append(f"{row.effect:+.2f}{interval}".replace("-", "−"))
         axes.set_yticks(heights, effects["arm"])
         axes.set_ylim(heights[-1] + 0.7, -0.7)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel("Effect on accuracy against the baseline (percentage points)")
+        metric = effects["metric"].iloc[0].replace("_", " ") if "metric" in effects else "accuracy"
+        axes.set_xlabel(f"Effect on {metric} against the baseline (percentage points)")
         numbers = axes.secondary_yaxis("right")
         numbers.set_yticks(heights, texts)
         numbers.tick_params(axis="y", length=0)
@@ -188,21 +195,17 @@ def figure_effects(
     return figure
 
 
-FIGURES = {
-    "figure2_fid_curves": Recipe(
-        "fidelity", lambda scores, setting: figure2_fid_curves(scores, setting.generators, setting.note)
+FIGURES: dict[str, Callable[[pd.DataFrame, Setting], Figure]] = {
+    "figure2_fid_curves": lambda scores, setting: figure2_fid_curves(scores, setting.generators, setting.note),
+    "figure4_ms_ssim_curves": lambda scores, setting: figure4_ms_ssim_curves(scores, setting.generators, setting.note),
+    "figure7_accuracy_change": lambda scores, setting: figure7_accuracy_change(
+        scores, setting.baseline, setting.generators, setting.ddof, setting.note
     ),
-    "figure4_ms_ssim_curves": Recipe(
-        "fidelity", lambda scores, setting: figure4_ms_ssim_curves(scores, setting.generators, setting.note)
-    ),
-    "figure7_accuracy_change": Recipe(
-        "cells",
-        lambda scores, setting: figure7_accuracy_change(
-            scores, setting.baseline, setting.generators, setting.ddof, setting.note
-        ),
-    ),
-    "figure_effects": Recipe(
-        "effects", lambda scores, setting: figure_effects(scores, setting.margin, setting.generators, setting.note)
+    "figure_effects": lambda scores, setting: figure_effects(
+        pooled_effects(scores),
+        setting.margin,
+        setting.generators,
+        f"Intervals are of each arm alone; verdicts are corrected for the number of arms. {setting.note}",
     ),
 }
 
@@ -271,7 +274,3 @@ def _standard_error(scores: pd.DataFrame, ddof: int) -> float:
         for sd, n in [("sd", "n"), ("sd_baseline", "n_baseline")]
     ]
     return sqrt(sum(variances).sum(skipna=False)) / len(scores)
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")

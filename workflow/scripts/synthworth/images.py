@@ -38,6 +38,10 @@ DICOM_PIXELS = [
 ]
 
 
+class ImageError(ValueError):
+    """An image that cannot be read right: `problem; remedy`."""
+
+
 def decode(path: str | Path) -> np.ndarray:
     """The image in a file as uint8 [height, width], or [height, width, 3] where it has colours.
 
@@ -45,7 +49,7 @@ def decode(path: str | Path) -> np.ndarray:
     laid over black (the surround of a film), and RGB without colours becomes grey. DICOM: rescale slope and
     intercept (or modality LUT), window (or VOI LUT), and MONOCHROME1 inverted, in that order.
 
-    Raises ValueError, `problem; remedy`, for what cannot be read right: a file that is cut off or no image, several
+    Raises ImageError for what cannot be read right: a file that is cut off or no image, several
     frames, pixels that are NaN or infinite, one value all over, fewer than 8 or more than 400 million pixels.
     """
     path = Path(path)
@@ -55,11 +59,11 @@ def decode(path: str | Path) -> np.ndarray:
         pixels = np.ascontiguousarray(pixels[..., 0])
     height, width = pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
-        raise ValueError(
+        raise ImageError(
             f"only {width} x {height} pixels; give the image in its full size (at least {SMALLEST_SIDE} a side)"
         )
     if pixels.min() == pixels.max():
-        raise ValueError("constant image, all pixels have one value; export it again, or remove it from the data")
+        raise ImageError("constant image, all pixels have one value; export it again, or remove it from the data")
     return pixels
 
 
@@ -94,22 +98,26 @@ def perceptual_hash(image: np.ndarray) -> str:
 
 def _decode_picture(path: Path) -> np.ndarray:
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        # A stream, not a path: Pillow maps an uncompressed TIFF from its path into memory and mixes up the rows of
+        # one whose orientation says that it lies on its side.
+        with path.open("rb") as stream, Image.open(stream, formats=FORMATS) as picture:
             _refuse_frames(1 if picture.format == "MPO" else getattr(picture, "n_frames", 1))
             if picture.width * picture.height > LARGEST_AREA:
                 raise Image.DecompressionBombError
             return _to_pixels(picture, path)
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         if _starts_with(path, b"II*\0", b"MM\0*"):
             return _to_8_bits(_decode_deep(path))
-        raise ValueError(
+        raise ImageError(
             "no image that can be read; give PNG, JPEG, TIFF, BMP, WebP or DICOM, or remove the file"
         ) from error
     except Image.DecompressionBombError as error:
-        raise ValueError(f"more than {LARGEST_AREA:,} pixels; give a smaller copy of the image") from error
-    # What Pillow raises for a damaged file depends on its format.
-    except (OSError, SyntaxError, EOFError, IndexError) as error:
-        raise ValueError(f"truncated or damaged file ({error}); copy it again from its source") from error
+        raise ImageError(f"more than {LARGEST_AREA:,} pixels; give a smaller copy of the image") from error
+    # Of a damaged file Pillow and OpenCV raise anything.
+    except Exception as error:
+        raise ImageError(f"truncated or damaged file ({error}); copy it again from its source") from error
 
 
 def _to_pixels(picture: Image.Image, path: Path) -> np.ndarray:
@@ -117,7 +125,8 @@ def _to_pixels(picture: Image.Image, path: Path) -> np.ndarray:
     # Pillow keeps the upper half of the 16 bits of a colour channel: of 12-bit data four bits would be left.
     deep_colour = picture.mode in ("RGB", "RGBA", "LA") and bool(picture.tile) and ";16" in str(picture.tile[0][3])
     picture.load()
-    picture = ImageOps.exif_transpose(picture)
+    # Pillow has turned a TIFF while loading it.
+    picture = picture if picture.format == "TIFF" else ImageOps.exif_transpose(picture)
     if deep_colour:
         return _on_black(Image.fromarray(_to_8_bits(_decode_deep(path))), picture)
     if picture.mode.startswith("I") or picture.mode == "F":
@@ -140,7 +149,7 @@ def _decode_deep(path: Path) -> np.ndarray:
     """The pixels of a PNG or TIFF in the depth of the file, rotated by its EXIF orientation; colours as RGB."""
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     if pixels is None:
-        raise ValueError("damaged file, or a rare kind of TIFF; save it again as 16-bit TIFF or PNG")
+        raise ImageError("damaged file, or a rare kind of TIFF; save it again as 16-bit TIFF or PNG")
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., ::-1])
 
 
@@ -149,7 +158,7 @@ def _to_8_bits(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return pixels
     if not np.isfinite(pixels).all():
-        raise ValueError("pixels that are NaN or infinite; export the image again, or mask them in your own tool")
+        raise ImageError("pixels that are NaN or infinite; export the image again, or mask them in your own tool")
     low, high = float(pixels.min()), float(pixels.max())
     scaled = np.empty(pixels.shape, np.uint8)
     # By rows: a film of 100 million pixels in float64 at once would take a gigabyte.
@@ -164,7 +173,7 @@ def _is_grey(pixels: np.ndarray) -> bool:
 
 def _refuse_frames(frames: int) -> None:
     if frames > 1:
-        raise ValueError(f"{frames} frames in one file; save the one that is meant as a file of its own")
+        raise ImageError(f"{frames} frames in one file; save the one that is meant as a file of its own")
 
 
 def _starts_with(path: Path, *magics: bytes, at: int = 0) -> bool:
@@ -176,25 +185,24 @@ def _starts_with(path: Path, *magics: bytes, at: int = 0) -> bool:
 def _decode_dicom(path: Path) -> np.ndarray:
     try:
         dataset = pydicom.dcmread(path, force=True, specific_tags=DICOM_PIXELS)
-    # Of a file that only calls itself DICOM, anything can be raised.
-    except Exception as error:
-        raise ValueError("no DICOM file that can be read; export it again, or remove it") from error
-    if "Rows" not in dataset:
-        raise ValueError("a DICOM file without an image (a report, a directory), or none at all; export the image")
-    _refuse_frames(int(dataset.get("NumberOfFrames") or 1))
-    if dataset.get("BitsAllocated", 0) > 16:
-        raise ValueError(f"DICOM with {dataset.BitsAllocated} bits per pixel; export it with 16 at most")
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
-    try:
+        if "Rows" not in dataset:
+            raise ImageError("a DICOM file without an image (a report, a directory), or none at all; export the image")
+        _refuse_frames(int(dataset.get("NumberOfFrames") or 1))
+        if dataset.get("BitsAllocated", 0) > 16:
+            raise ImageError(f"DICOM with {dataset.BitsAllocated} bits per pixel; export it with 16 at most")
+        if "TransferSyntaxUID" not in dataset.file_meta:
+            dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
         return _show_dicom(dataset)
+    except ImageError:
+        raise
     except (NotImplementedError, RuntimeError) as error:
-        raise ValueError(
-            f"a DICOM compression that cannot be read here ({dataset.file_meta.TransferSyntaxUID.name}); "
-            "decompress the file first, for example with gdcmconv --raw"
+        raise ImageError(
+            "a DICOM compression that cannot be read here, or damaged data in one "
+            f"({dataset.file_meta.TransferSyntaxUID.name}); decompress the file first, for example with gdcmconv --raw"
         ) from error
-    except (ValueError, AttributeError, KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"truncated or damaged DICOM file ({error}); export it again from its source") from error
+    # Of a damaged file, or one that only calls itself DICOM, pydicom raises anything.
+    except Exception as error:
+        raise ImageError(f"truncated or damaged DICOM file ({error}); export it again from its source") from error
 
 
 def _show_dicom(dataset: Any) -> np.ndarray:

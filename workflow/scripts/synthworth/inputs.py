@@ -6,12 +6,16 @@ from typing import Any
 
 from synthworth.study import Study
 
+# The scores that each table and figure shows.
 TABLES = {
+    "table1_demographics": "demographics.csv",
+    "table2_classes": "classes.csv",
     "table5_fid": "fidelity.csv",
     "table6_ratings": "ratings.csv",
     "table7_accuracy": "cells.csv",
     "table8_accuracy_change": "cells.csv",
     "table9_per_class": "cells.csv",
+    "effects": "comparisons.csv",
 }
 FIGURES = {
     "figure2_fid_curves": "fidelity.csv",
@@ -19,9 +23,16 @@ FIGURES = {
     "figure7_accuracy_change": "cells.csv",
     "figure_effects": "comparisons.csv",
 }
-# What the published scores hold: no curves, no intervals.
+# What the published scores hold: no images, no curves, no intervals.
+PUBLISHED_TABLES = [
+    "table5_fid",
+    "table6_ratings",
+    "table7_accuracy",
+    "table8_accuracy_change",
+    "table9_per_class",
+]
 PUBLISHED_FIGURES = ["figure7_accuracy_change"]
-# What only a study's own data can show.
+# What cached scores need not hold: the images stay where they are.
 DATA_TABLES = ["table1_demographics", "table2_classes"]
 
 
@@ -48,16 +59,15 @@ class Inputs:
         """All weights that the study does not make itself."""
         extractors = self.config["fidelity"]["extractors"]
         fetched = [f"{name}.pt" for name, entry in extractors.items() if entry["kind"] == "inception"]
-        fetched += [
-            f"{name}.safetensors" for name, entry in self.config["classifiers"].items() if entry["pretrained"] is not False
-        ]
+        classifiers = self.config["classifiers"]
+        fetched += [f"{name}.safetensors" for name, entry in classifiers.items() if entry["pretrained"] is not False]
         return [f"{self.results}/weights/{name}" for name in fetched]
 
-    def previous_state(self, wildcards: Any) -> list[str]:
+    def previous_state(self, wildcards: Any) -> str | list[str]:
         """The training state that a segment takes up; none for the first."""
         step = self.study.previous_step(wildcards.generator, int(wildcards.step))
         chain = f"{self.results}/generators/{wildcards.generator}/{wildcards.scope}"
-        return [] if step is None else [f"{chain}/state-{step}.pt"]
+        return [] if step is None else f"{chain}/state-{step}.pt"
 
     def extractor(self, wildcards: Any) -> str:
         """An extractor: weights that were fetched, or a folder trained on the study's own training images."""
@@ -67,32 +77,30 @@ class Inputs:
 
     def scored(self, wildcards: Any) -> dict[str, str]:
         """What a metric is measured on: the images, or their features beside the real ones'."""
-        samples = f"{self.results}/fidelity/{wildcards.generator}/{wildcards.scope}/step-{wildcards.step}/{wildcards.label}"
+        folder = self._scores(wildcards.generator, wildcards.step, wildcards.label)
         extractor = self.config["fidelity"]["metrics"][wildcards.metric].get("extractor")
         if extractor is None:
-            return {"images": f"{samples}/samples.parquet"}
+            return {"images": f"{folder}/samples.parquet"}
         return {
-            "features": f"{samples}/features-{extractor}.npz",
+            "features": f"{folder}/features-{extractor}.npz",
             "reference": f"{self.results}/fidelity/reference/{extractor}/{wildcards.label}.npz",
         }
 
     def checkpoint_scores(self, wildcards: Any) -> list[str]:
         """The scores of all checkpoints of a generator, by all metrics."""
-        generator = wildcards.generator
         return [
-            f"{self.results}/fidelity/{generator}/{self.study.scope(generator, label)}/step-{step}/{label}/{metric}.csv"
+            f"{self._scores(wildcards.generator, step, label)}/{metric}.csv"
             for label in self.study.classes
-            for step in self.study.steps(generator)
+            for step in self.study.steps(wildcards.generator)
             for metric in self.config["fidelity"]["metrics"]
         ]
 
     def samples(self, wildcards: Any) -> list[str]:
         """The scored images of all checkpoints of a generator, by class and step."""
-        generator = wildcards.generator
         return [
-            f"{self.results}/fidelity/{generator}/{self.study.scope(generator, label)}/step-{step}/{label}/samples.parquet"
+            f"{self._scores(wildcards.generator, step, label)}/samples.parquet"
             for label in self.study.classes
-            for step in self.study.steps(generator)
+            for step in self.study.steps(wildcards.generator)
         ]
 
     def first_shards(self, wildcards: Any) -> list[str]:
@@ -150,16 +158,15 @@ class Inputs:
         cached = self.config["cached_scores"] is not None
         if not cached:
             self.study.require_dataset()
-        tables = [table for table in TABLES if table != "table6_ratings"] + ([] if cached else DATA_TABLES)
+        tables = [table for table in TABLES if table != "table6_ratings" and not (cached and table in DATA_TABLES)]
         pictures = [] if cached else ["samples_real"]
         for generator in [] if cached else self.config["generators"]:
             pictures += [f"samples_{generator}"] if self.study.shards(generator) else []
             pictures += [f"figure3_progression_{generator}"]
         return {
             "verdict": [self.scores(self.study.name, "verdict.json")],
-            "comparisons": [self.scores(self.study.name, "comparisons.csv")],
             "tests": [self.scores(self.study.name, "generators.csv")],
-            "tables": [f"{self.results}/tables/{table}.csv" for table in tables],
+            "tables": [f"{self.results}/tables/{table}.html" for table in tables],
             "figures": [f"{self.results}/figures/{figure}.png" for figure in [*FIGURES, *pictures]],
             "duplicates": [] if cached else [f"{self.results}/scores/duplicates.csv"],
         }
@@ -170,6 +177,10 @@ class Inputs:
         if study == self.study.name and cached is not None:
             return f"{cached}/{name}"
         return f"results/{study}/scores/{name}"
+
+    def _scores(self, generator: str, step: int | str, label: str) -> str:
+        scope = self.study.scope(generator, label)
+        return f"{self.results}/fidelity/{generator}/{scope}/step-{step}/{label}"
 
     def _images(self, split: str, size: int) -> str:
         return f"{self.results}/data/{split}/images-{size}.npy"

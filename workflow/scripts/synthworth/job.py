@@ -79,7 +79,7 @@ def _provenance(snakemake: Any, spec: dict[str, Any], devices: list[str]) -> dic
         "wildcards": dict(snakemake.wildcards.items()),
         "spec": spec,
         "code": snakemake.params.get("code"),
-        "commit": _commit(),
+        "commit": commit(),
         "devices": devices,
         "threads": snakemake.threads,
         "python": platform.python_version(),
@@ -87,7 +87,8 @@ def _provenance(snakemake: Any, spec: dict[str, Any], devices: list[str]) -> dic
     }
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
+    """The commit of this code, `-dirty` where it was edited since; None where there is no repository."""
     describe = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()

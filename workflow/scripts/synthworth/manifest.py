@@ -96,13 +96,6 @@ def list_folder(folder: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*REQUIRED, "row"]).astype(dict.fromkeys(REQUIRED, str))
 
 
-def read_source(manifest: str | Path | None = None, folder: str | Path | None = None) -> tuple[pd.DataFrame, Path]:
-    """The frame of a manifest or of a folder per class, and the folder that its image paths start from."""
-    if manifest is not None:
-        return read_manifest(manifest), Path(manifest).parent
-    return list_folder(folder), Path(folder)
-
-
 def derive_classes(labels: Iterable[str]) -> dict[str, str]:
     """{name: label} of the labels that occur, in the order in which they do.
 
@@ -163,8 +156,8 @@ def write_index(
     threads: int = 1,
 ) -> None:
     """Inspects the images of a manifest or of a folder per class and writes their index as CSV."""
-    frame, root = read_source(manifest, folder)
-    index = inspect_images(frame, root, classes, threads)
+    frame = read_manifest(manifest) if manifest is not None else list_folder(folder)
+    index = inspect_images(frame, _root(manifest, folder), classes, threads)
     with replacing(output) as temporary:
         index.to_csv(temporary, index=False)
 
@@ -175,19 +168,29 @@ def read_index(path: str | Path) -> pd.DataFrame:
     return frame.astype({"width": int, "height": int})
 
 
-def render_images(
-    rows: pd.DataFrame, root: str | Path, output: str | Path, size: int, channels: int, fit: str, threads: int = 1
+def write_images(
+    index: str | Path,
+    output: str | Path,
+    size: int,
+    channels: int,
+    fit: str,
+    manifest: str | Path | None = None,
+    folder: str | Path | None = None,
+    threads: int = 1,
 ) -> None:
-    """Writes the images of index rows as one array: uint8 [n, size, size, channels] in a .npy file, in their order.
+    """Writes the images of an index CSV as one array: uint8 [n, size, size, channels] in a .npy file, in its order.
 
-    `fit` and `channels` as of `images.fit_image`. The array is written through a memory map, so it need not fit into
-    memory. Raises StudyError that lists the files that are no more what the index says.
+    `fit` and `channels` as of `images.fit_image`; `manifest` or `folder` is where the index came from. The array need
+    not fit into memory. Raises StudyError that lists the files that are no more what the index says.
     """
     from synthworth.images import decode, fit_image
 
+    rows = read_index(index)
+    root = _root(manifest, folder)
+
     def render(place: int, image: str, sha256: str) -> str | None:
         try:
-            path = locate(Path(root), image)
+            path = locate(root, image)
             if _sha256(path) != sha256:
                 raise ValueError("the file has changed since it was inspected; restore it, or have the index made anew")
             pixels[place] = fit_image(decode(path), size, fit, channels)
@@ -224,6 +227,10 @@ def locate(root: Path, image: str) -> Path:
     if not path.is_file():
         raise ValueError("a folder, not a file; give a row to each of its images")
     return path
+
+
+def _root(manifest: str | Path | None, folder: str | Path | None) -> Path:
+    return Path(manifest).parent if manifest is not None else Path(folder)
 
 
 def _records(path: Path, text: str) -> list[tuple[int, list[str]]]:

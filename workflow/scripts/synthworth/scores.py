@@ -1,13 +1,16 @@
 """Scores of classification: from per-image probabilities to tidy rows. Needs no torch."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support, roc_auc_score
 
+from synthworth.cells import aggregate_runs
 from synthworth.errors import StudyError
+from synthworth.files import replacing
 
 ALL = "all"
 RUN_COLUMNS = ["classifier", "arm", "generator", "dose", "seed"]
@@ -84,3 +87,23 @@ def collect_runs(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     if problems:
         raise StudyError("Runs were tested on different images", problems)
     return pd.concat(frames, ignore_index=True)[[*RUN_COLUMNS, "metric", "class", "value"]]
+
+
+def write_runs(
+    predictions: Sequence[str],
+    runs: str,
+    cells: str,
+    names: Sequence[Mapping[str, Any]],
+    classes: Sequence[str],
+    ddof: int,
+) -> None:
+    """Writes the scores of all runs (runs.csv) and their means over seeds (cells.csv).
+
+    `predictions` are the runs' files and `names` their classifier, arm, generator, dose and seed, in the same order;
+    `ddof` as of `cells.aggregate_runs`.
+    """
+    frame = collect_runs(pd.DataFrame(names).assign(predictions=list(predictions)), classes)
+    with replacing(runs) as temporary:
+        frame.to_csv(temporary, index=False)
+    with replacing(cells) as temporary:
+        aggregate_runs(frame, ddof).to_csv(temporary, index=False)

@@ -1,14 +1,22 @@
 """Sheets of images: samples of each class, and how they change over a generator's training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil, sqrt
+from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from synthworth.figure_style import PAGE_WIDTH, STYLE, without_scores, write_note
+from synthworth.cells import read_scores
+from synthworth.figure_style import PAGE_WIDTH, STYLE, save_figure, without_scores, write_note
+from synthworth.shards import read_shard
+from synthworth.tables.layout import provenance
+
+# Samples of a class on a sheet.
+COLUMNS = 5
 
 
 def sample_sheet(images_by_row: Mapping[str, np.ndarray], title: str = "", note: str = "") -> Figure:
@@ -74,6 +82,68 @@ def figure3_progression(
         axes.set_title(title)
         write_note(figure, note)
     return figure
+
+
+def draw_real_samples(
+    images: str | Path,
+    index: str | Path,
+    png: str | Path,
+    pdf: str | Path,
+    classes: Sequence[str],
+    study: str,
+    protocol: str,
+) -> None:
+    """Figure A1: the first images of each class in a split (`images-<size>.npy` and its `index.csv`), of as many
+    patients as there are.
+    """
+    pixels = np.load(images, mmap_mode="r")
+    rows = pd.read_csv(index, dtype=str, keep_default_na=False)
+    sheet = {}
+    for name in classes:
+        own = rows[rows["class"] == name]
+        first = [*own.index[~own["patient"].duplicated()], *own.index[own["patient"].duplicated()]][:COLUMNS]
+        sheet[name] = pixels[first]
+    save_figure(sample_sheet(sheet, "Real training images", provenance(study, protocol)), png, pdf)
+
+
+def draw_synthetic_samples(
+    shards: Sequence[str | Path],
+    png: str | Path,
+    pdf: str | Path,
+    classes: Sequence[str],
+    study: str,
+    protocol: str,
+) -> None:
+    """Figure A2: the first images of each class, one shard each, in the order of `classes`."""
+    sheet = {}
+    for name, shard in zip(classes, shards, strict=True):
+        images, rows = read_shard(shard)
+        sheet[name] = images[:COLUMNS]
+        generator = rows["generator"].iloc[0]
+    save_figure(sample_sheet(sheet, f"Synthetic images ({generator})", provenance(study, protocol)), png, pdf)
+
+
+def draw_progression(
+    samples: Sequence[str | Path],
+    curves: str | Path,
+    png: str | Path,
+    pdf: str | Path,
+    classes: Sequence[str],
+    extractor: str,
+    study: str,
+    protocol: str,
+) -> None:
+    """Figure 3: the first four samples of each checkpoint (shards in any order), FID by `extractor` below."""
+    scores = read_scores(curves)
+    scores = scores[(scores["metric"] == "fid") & (scores["extractor"] == extractor)]
+    images: dict[str, dict[int, np.ndarray]] = {name: {} for name in classes}
+    for shard in samples:
+        pixels, rows = read_shard(shard)
+        images[rows["label"].iloc[0]][int(rows["step"].iloc[0])] = pixels[:4]
+    fid = {name: dict(zip(own["step"].astype(int), own["value"], strict=True)) for name, own in scores.groupby("class")}
+    generator = rows["generator"].iloc[0]
+    note = " ".join([f"FID with {extractor} features." if extractor else "", provenance(study, protocol)]).strip()
+    save_figure(figure3_progression(images, fid, f"Synthetic images over training ({generator})", note), png, pdf)
 
 
 def _show(axes: Axes, image: np.ndarray, left: float, top: float) -> None:

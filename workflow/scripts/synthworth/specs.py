@@ -43,11 +43,6 @@ class Specs:
         return {"classes": self.study.classes} | self._source()
 
     @canonical
-    def describe_data(self, wildcards: Any) -> dict[str, Any]:
-        """The splits and classes, in the order of the tables."""
-        return {"splits": self.study.splits, "classes": list(self.study.classes)}
-
-    @canonical
     def split_patients(self, wildcards: Any) -> dict[str, Any]:
         """The shares of the splits."""
         shares = {split: self.config["splits"]["fractions"][split] for split in self.study.splits}
@@ -162,31 +157,27 @@ class Specs:
     @canonical
     def collect_runs(self, wildcards: Any) -> dict[str, Any]:
         """The names of all runs, in the order of their predictions, and how they are aggregated."""
-        return {
-            "names": [
-                {
-                    "classifier": run.classifier,
-                    "arm": run.arm.name,
-                    "generator": run.arm.generator or run.arm.name,
-                    "dose": run.arm.dose,
-                    "seed": run.seed,
-                }
-                for run in self.study.runs
-            ],
-            "classes": list(self.study.classes),
-            "ddof": self._ddof(),
-        }
+        return {"names": self._runs(), "classes": list(self.study.classes), "ddof": self._ddof()}
 
     @canonical
     def compare_arms(self, wildcards: Any) -> dict[str, Any]:
-        """The baseline, the metric and the level of the comparisons."""
-        names = json.loads(self.collect_runs(wildcards))["names"]
-        keys = ("baseline", "primary_metric", "confidence", "replicates")
-        return {key: self.config["statistics"][key] for key in keys} | {
-            "names": names,
-            "classes": list(self.study.classes),
+        """The runs, the baseline, the metric and the level of the comparisons."""
+        statistics = self.config["statistics"]
+        return {key: statistics[key] for key in ("baseline", "confidence", "replicates")} | {
+            "names": self._runs(),
+            "metric": statistics["primary_metric"],
             "seed": seed(self.seed, "statistics"),
         }
+
+    @canonical
+    def compare_generators(self, wildcards: Any) -> dict[str, Any]:
+        """The metric of the rank tests."""
+        return {"metric": self.config["statistics"]["primary_metric"]}
+
+    @canonical
+    def reach_verdict(self, wildcards: Any) -> dict[str, Any]:
+        """Which effects would be too small to matter."""
+        return {"margin": self.config["statistics"]["margin"]}
 
     @canonical
     def render_table(self, wildcards: Any) -> dict[str, Any]:
@@ -200,19 +191,33 @@ class Specs:
         """What a figure says of its origin, and how its scores were aggregated."""
         if wildcards.study == "published":
             return {"study": "Schaudt et al. 2023", "protocol": "published", "baseline": "Baseline", "ddof": 0}
-        return self._origin() | {"generators": list(self.config["generators"]), "ddof": self._ddof()}
+        margin = self.config["statistics"]["margin"]
+        return self._origin() | {
+            "generators": list(self.config["generators"]),
+            "ddof": self._ddof(),
+            "margin": None if margin is None else 100 * margin,
+        }
 
     @canonical
     def draw_samples(self, wildcards: Any) -> dict[str, Any]:
         """The rows of a sheet of images."""
-        return self._origin() | {"classes": list(self.study.classes)}
+        return {
+            "classes": list(self.study.classes),
+            "study": self.study.name,
+            "protocol": self.config["protocol"],
+        }
 
     @canonical
     def draw_progression(self, wildcards: Any) -> dict[str, Any]:
-        """The rows and columns of a sheet of checkpoints' images."""
-        steps = self.study.steps(wildcards.generator)
-        metric = self.config["fidelity"]["selection"]
-        return self._origin() | {"classes": list(self.study.classes), "steps": steps, "metric": metric}
+        """The rows of a sheet of checkpoints' images, and the extractor whose FID stands below them."""
+        entries = self.config["fidelity"]["metrics"].values()
+        extractor = next((entry["extractor"] for entry in entries if entry["metric"] == "fid"), "")
+        return {
+            "classes": list(self.study.classes),
+            "extractor": extractor,
+            "study": self.study.name,
+            "protocol": self.config["protocol"],
+        }
 
     @canonical
     def write_report(self, wildcards: Any) -> dict[str, Any]:
@@ -222,6 +227,18 @@ class Specs:
     def _origin(self) -> dict[str, Any]:
         baseline = self.config["statistics"]["baseline"]
         return {"study": self.study.name, "protocol": self.config["protocol"], "baseline": baseline}
+
+    def _runs(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "classifier": run.classifier,
+                "arm": run.arm.name,
+                "generator": run.arm.generator or run.arm.name,
+                "dose": run.arm.dose,
+                "seed": run.seed,
+            }
+            for run in self.study.runs
+        ]
 
     def _ddof(self) -> int:
         return 1 if self.config["statistics"]["standard_deviation"] == "sample" else 0

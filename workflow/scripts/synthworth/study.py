@@ -10,11 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from synthworth.errors import StudyError
-from synthworth.manifest import derive_classes, list_folder, read_manifest
-
-EXAMPLE_MANIFEST = """    image,patient,label
-    images/0001.png,p001,healthy
-    images/0002.dcm,p002,viral"""
+from synthworth.manifest import EXAMPLE, derive_classes, list_folder, read_manifest
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class Study:
             raise StudyError(
                 "This study has no images: the config key `dataset.manifest` (or `dataset.folder`) is not set.",
                 [
-                    "write a manifest, a CSV with a row per image (paths relative to the CSV):\n" + EXAMPLE_MANIFEST,
+                    "write a manifest. " + EXAMPLE,
                     "run it: snakemake --cores all --config dataset='{manifest: path/to/manifest.csv}'",
                     "or a folder with one sub-folder of images per class: --config dataset='{folder: path/to/folder}'",
                     "or see a study of drawn images first: make demo",

@@ -28,6 +28,7 @@ class SeededTransform:
     run_seed: int
 
     def __call__(self, image: np.ndarray, epoch: int, position: int) -> np.ndarray:
+        """The augmented image of a position in an epoch."""
         # Albumentations ignores the seeds of numpy, random and torch, and repeats its own stream in every worker.
         self.pipeline.set_random_seed(seed(self.run_seed, "augmentation", epoch, position) % 2**32)
         return self.pipeline(image=image)["image"]

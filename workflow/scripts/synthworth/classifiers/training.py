@@ -72,7 +72,7 @@ def train_classifier(
     learning_rate: float = 1e-4,
     betas: tuple[float, float] = (0.9, 0.999),
     schedule: Schedule = "per_epoch",
-    precision: Precision = "no",
+    mixed_precision: Precision = "no",
     workers: int = 0,
 ) -> None:
     """Trains one run and writes the folder `output`: the weights of the best epoch, their config, `history.csv`.
@@ -100,7 +100,7 @@ def train_classifier(
         learning_rate=learning_rate,
         betas=betas,
         schedule=schedule,
-        precision=precision,
+        mixed_precision=mixed_precision,
         run_seed=run_seed,
         workers=workers,
         device=default_device(),
@@ -120,7 +120,7 @@ def fit(
     learning_rate: float,
     betas: tuple[float, float],
     schedule: Schedule,
-    precision: Precision,
+    mixed_precision: Precision,
     run_seed: int,
     workers: int,
     device: torch.device,
@@ -130,15 +130,15 @@ def fit(
     The history has a row per epoch, from 1: `train_loss` and `select_loss` (cross-entropy, mean over images),
     `select_accuracy` (a fraction) and `learning_rate` (of the last step). `schedule` is `per_epoch`, a cosine from
     `learning_rate` down over all epochs, or `per_batch`, the published code's (`learning_rates`). With a mixed
-    `precision` the steps, and the losses that choose the epoch, are computed under autocast, in channels-last
+    precision the steps, and the losses that choose the epoch, are computed under autocast, in channels-last
     layout and with the fused Adam. Raises StudyError where a loss is not finite.
     """
-    mixed = precision != "no"
+    mixed = mixed_precision != "no"
     model.to(device, memory_format=torch.channels_last if mixed else torch.contiguous_format)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, betas=betas, fused=mixed or None)
     cosine = learning_rates(optimizer, epochs, schedule)
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-    autocast = torch.autocast(device.type, PRECISIONS[precision], enabled=mixed)
+    scaler = torch.amp.GradScaler(device.type, enabled=mixed_precision == "fp16")
+    autocast = torch.autocast(device.type, PRECISIONS[mixed_precision], enabled=mixed)
     order = BatchOrder(len(training), batch_size, run_seed)
     loader = torch.utils.data.DataLoader(
         training,
@@ -147,6 +147,7 @@ def fit(
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
         # Its own, so that the loader takes no numbers from the stream of the dropout.
+        generator=torch.Generator().manual_seed(seed(run_seed, "loader")),
     )
     targets = torch.tensor(selection.targets)
     torch.manual_seed(seed(run_seed, "dropout"))

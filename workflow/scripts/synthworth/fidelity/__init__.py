@@ -35,7 +35,7 @@ def score(metric: str, synthetic: np.ndarray, reference: np.ndarray | None = Non
     metric has one. StudyError for an unknown metric or for data that the metric is not defined on.
     """
     module = metric_module(metric)
-    if module.HAS_REFERENCE != (reference is not None):
+    if (reference is not None) != module.HAS_REFERENCE:
         raise ValueError(f"{metric} is computed {'against' if module.HAS_REFERENCE else 'without'} a reference")
     sets = (synthetic,) if reference is None else (reference, synthetic)
     return float(getattr(module, metric)(*sets))

@@ -45,9 +45,12 @@ def ms_ssim_pairs(images: np.ndarray) -> np.ndarray:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(f"MS-SSIM takes uint8 images [n, height, width, 1 or 3], not {images.dtype} {images.shape}")
     planes = _planes(images)
+    # Contrast does not see a shift of an image; about its own mean, single precision loses the least.
+    levels = planes.mean(axis=(2, 3), keepdims=True)
+    planes -= levels
     values = np.ones(len(images) * (len(images) - 1) // 2)
     for scale, exponent in enumerate(EXPONENTS):
-        terms = _terms(planes, last=scale == len(EXPONENTS) - 1)
+        terms = _terms(planes, levels if scale == len(EXPONENTS) - 1 else None)
         values *= np.maximum(terms, 0) ** exponent
         planes = _halved(planes)
     return values
@@ -83,10 +86,11 @@ def _halved(planes: np.ndarray) -> np.ndarray:
     return (rows[..., 0::2] + rows[..., 1::2]) / np.float32(4)
 
 
-def _terms(planes: np.ndarray, last: bool) -> np.ndarray:
-    """One scale's term of each pair [n (n - 1) / 2]: mean contrast, or at the last scale mean SSIM, over all channels.
+def _terms(planes: np.ndarray, levels: np.ndarray | None) -> np.ndarray:
+    """One scale's term of each pair [n (n - 1) / 2], over all channels: mean contrast, or at the last mean SSIM.
 
-    With blur G, means m, variances v and the contrast constant c, the contrast of images x and y at a pixel is
+    `levels` is what was taken from `planes` [n, channels, height, width]; given, this is the last scale. With blur G,
+    means m, variances v and the contrast constant c, the contrast of images x and y at a pixel is
     (2 (G(x y) - m_x m_y) + c) / (v_x + v_y + c). A factor sqrt(2) in x and m, and c / 2 in v, leave the fewest passes.
     """
     n, channels, height, width = planes.shape
@@ -99,7 +103,7 @@ def _terms(planes: np.ndarray, last: bool) -> np.ndarray:
     vs = variances + np.float32(CONTRAST_CONSTANT / 2)
 
     # Contrast is judged where the window lies inside the image.
-    border = 0 if last else WINDOW // 2
+    border = WINDOW // 2 if levels is None else 0
     inside = np.s_[border : height - border, border : width - border]
     buffer, similarity = (np.empty((height, width), np.float32) for _ in range(2))
     terms = np.zeros((n, n))
@@ -111,8 +115,8 @@ def _terms(planes: np.ndarray, last: bool) -> np.ndarray:
             cv2.subtract(similarity, buffer, dst=similarity)
             cv2.add(vs[i, k], vs[j, k], dst=buffer)
             cv2.divide(similarity, buffer, dst=similarity)
-            if last:
-                similarity *= _luminance(means[i, k], means[j, k])
+            if levels is not None:
+                similarity *= _luminance(means[i, k] + levels[i, k], means[j, k] + levels[j, k])
             terms[i, j] += cv2.mean(similarity[inside])[0] / channels
     return terms[np.triu_indices(n, 1)]
 

@@ -61,21 +61,20 @@ def select_checkpoints(
     # Steps ascend, so that the first of equal minima is the earliest.
     steps = scores.idxmin()
     own = chosen.set_index(["class", "step"])["value"]
-    rows = [
-        {"class": name, "scope": JOINT_SCOPE if joint else name, "step": int(steps[name])} for name in classes
-    ]
+    rows = [{"class": name, "scope": JOINT_SCOPE if joint else name, "step": int(steps[name])} for name in classes]
     return pd.DataFrame(rows).assign(value=[float(own[row["class"], row["step"]]) for row in rows])
 
 
 def _grid(scores: pd.DataFrame, classes: Sequence[str], title: str) -> pd.DataFrame:
     """Scores as a table of steps (ascending) by classes, every cell filled."""
     problems = []
-    if scores["generator"].nunique() > 1:
-        problems.append(f"scores of several generators: {', '.join(sorted(scores['generator'].unique()))}")
+    generators = sorted(set(scores["generator"]))
+    if len(generators) > 1:
+        problems.append(f"scores of several generators: {', '.join(generators)}")
     repeated = scores[scores.duplicated(["class", "step"])]
     problems += [f"class {row['class']}, step {row.step}: more than one score" for _, row in repeated.iterrows()]
     steps = sorted(scores["step"].unique())
-    table = scores.drop_duplicates(["class", "step"]).pivot(index="step", columns="class", values="value")
+    table = scores.drop_duplicates(["class", "step"]).pivot_table(index="step", columns="class", values="value")
     table = table.reindex(index=steps, columns=list(classes)).astype(float)
     problems += [f"class {name}: no score at any step" for name in classes if table[name].isna().all()]
     problems += [
@@ -87,6 +86,24 @@ def _grid(scores: pd.DataFrame, classes: Sequence[str], title: str) -> pd.DataFr
     if problems:
         raise StudyError(f"The checkpoints cannot be compared by their {title} scores.", problems)
     return table
+
+
+def write_curves(scores: Iterable[str | Path], output: str | Path) -> None:
+    """Collects score files (see `collect_curves`) in one CSV."""
+    with replacing(output) as temporary:
+        collect_curves(scores).to_csv(temporary, index=False)
+
+
+def write_fidelity(curves: Sequence[str | Path], selections: Sequence[str | Path], output: str | Path) -> None:
+    """Writes the curves of all generators as one CSV, the chosen checkpoints marked.
+
+    `selections` are the files of `save_selection`, one per curves file and in the same order.
+    """
+    chosen = {}
+    for curve, selection in zip(curves, selections, strict=True):
+        chosen[collect_curves([curve])["generator"].iloc[0]] = read_selection(selection)
+    with replacing(output) as temporary:
+        mark_selected(collect_curves(curves), chosen).to_csv(temporary, index=False)
 
 
 def save_selection(

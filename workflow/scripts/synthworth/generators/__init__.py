@@ -55,7 +55,7 @@ def train_generator(
 
 
 def sample(name: str, checkpoint: Path, conditions: pd.DataFrame, settings: dict[str, Any]) -> np.ndarray:
-    """Images of the method `name` from a checkpoint, one per row of `conditions`: uint8 [n, height, width, channels]."""
+    """Images from a checkpoint, one per row of `conditions`: uint8 [n, height, width, channels]."""
     return method(name).sample(checkpoint, conditions, settings)
 
 

@@ -116,7 +116,5 @@ def _architecture(model: dict[str, Any], size: int, channels: int) -> dict[str, 
         # GroupNorm's groups must divide every width.
         "norm_num_groups": min(32, int(np.gcd.reduce(model["block_out_channels"]))),
         "down_block_types": tuple("AttnDownBlock2D" if i in attention else "DownBlock2D" for i in range(blocks)),
-        "up_block_types": tuple(
-            "AttnUpBlock2D" if blocks - 1 - i in attention else "UpBlock2D" for i in range(blocks)
-        ),
+        "up_block_types": tuple("AttnUpBlock2D" if blocks - 1 - i in attention else "UpBlock2D" for i in range(blocks)),
     }

@@ -19,12 +19,11 @@ REPLICATES_AT_ONCE = 250
 class Grid:
     """The runs of a study by cell, and the differences asked of them.
 
-    `cells`: frame of J rows, classifier and arm. `cell_of_run`: int [R], a position in `cells`.
+    `cell_of_run`: int [R], the cell (classifier, arm) of each run, 0 ... J-1.
     `rows`: frame of D rows, the differences: classifier (`all` for the mean over classifiers), arm, generator, dose,
     n_classifiers, n_seeds (of the cell with the fewest). `weights`: float [D, J], the differences as weights of cells.
     """
 
-    cells: pd.DataFrame
     cell_of_run: np.ndarray
     rows: pd.DataFrame
     weights: np.ndarray
@@ -45,7 +44,7 @@ def compare_arms(
 
     - `classifier, arm, generator, dose, metric`: the names;
     - `effect`: arm minus baseline, a fraction (0.01 is one point); `standard_error` of it, over patients and seeds;
-    - `low, high`: its interval at `confidence`, Student's t with the degrees of freedom `degrees`;
+    - `low, high`: its interval at the `confidence` of the same name, Student's t with `degrees` of freedom;
     - `low_simultaneous, high_simultaneous`: intervals that hold for all arms of the family at once (max-T, below);
     - `p` of no difference, two-sided; `p_adjusted`: after Holm, over the family;
     - `minimum_detectable_effect`: found with a power of 80 % at Holm's first step, (t[1 - alpha / (2 m)] + t[0.8])
@@ -59,8 +58,8 @@ def compare_arms(
 
     Patients are paired between arms, seeds are not. Variances come from a decomposition (`variance`), since a
     bootstrap over few seeds crossed with patients is wrong in both directions. The max-T intervals come from
-    `replicates` bootstraps over patients (whole patients, jointly for all arms, by their influences) crossed with normal
-    draws of each cell's seeds: the quantile of the smallest p over the family, put back into each arm's own t.
+    `replicates` bootstraps over patients (whole patients, jointly for all arms, by their influences) crossed with
+    normal draws of each cell's seeds: the quantile of the smallest p over the family, put back into each arm's own t.
     `seed` starts the bootstrap; nothing else is random. 27 arms, 5 classifiers, 5 seeds, 217 images: about a second.
 
     Raises StudyError for an unknown metric, and where no run, or no other arm, stands beside the baseline.
@@ -72,11 +71,13 @@ def compare_arms(
     noise = seed_noise(values, influences, grid.cell_of_run)
     influence_means = cell_means(influences, grid.cell_of_run)
     effect = grid.weights @ cell_means(values, grid.cell_of_run)
-    variance, degrees, _ = difference_variance(grid.weights, influence_means, noise)
+    variance, degrees = difference_variance(grid.weights, influence_means, noise)
     alpha = 1 - confidence
     error = np.sqrt(variance)
     p = 2 * stats.t.sf(np.abs(effect) / error, degrees)
-    frame = grid.rows.assign(metric=metric, effect=effect, standard_error=error, degrees=degrees, p=p)
+    frame = grid.rows.assign(
+        metric=metric, confidence=confidence, effect=effect, standard_error=error, degrees=degrees, p=p
+    )
     reach = stats.t.isf(alpha / 2, degrees) * error
     frame = frame.assign(low=effect - reach, high=effect + reach, p_adjusted=np.nan)
     generator = np.random.default_rng(seed)
@@ -92,18 +93,18 @@ def compare_arms(
         frame.loc[family, "p_adjusted"] = holm(p[family])
         frame.loc[family, "low_simultaneous"] = effect[family] - reach
         frame.loc[family, "high_simultaneous"] = effect[family] + reach
-        frame.loc[family, "minimum_detectable_effect"] = (
-            first_step + stats.t.ppf(POWER, degrees[family])
-        ) * error[family]
+        frame.loc[family, "minimum_detectable_effect"] = (first_step + stats.t.ppf(POWER, degrees[family])) * error[
+            family
+        ]
     found = frame["p_adjusted"] < alpha
     frame["verdict"] = np.select([found & (effect > 0), found & (effect < 0)], ["helps", "harms"], "no evidence")
     frame["n_images"], frame["n_patients"] = predictions.n_images, predictions.n_patients
     return frame.reindex(columns=COLUMNS)
 
 
-COLUMNS = ["classifier", "arm", "generator", "dose", "metric", "effect", "standard_error", "degrees", "low", "high"]
-COLUMNS += ["low_simultaneous", "high_simultaneous", "p", "p_adjusted", "minimum_detectable_effect", "verdict"]
-COLUMNS += ["n_images", "n_patients", "n_classifiers", "n_seeds"]
+COLUMNS = ["classifier", "arm", "generator", "dose", "metric", "effect", "standard_error", "degrees"]
+COLUMNS += ["confidence", "low", "high", "low_simultaneous", "high_simultaneous", "p", "p_adjusted"]
+COLUMNS += ["minimum_detectable_effect", "verdict", "n_images", "n_patients", "n_classifiers", "n_seeds"]
 
 
 def build_grid(runs: pd.DataFrame, baseline: str) -> Grid:
@@ -129,8 +130,8 @@ def build_grid(runs: pd.DataFrame, baseline: str) -> Grid:
                     {
                         "classifier": "all" if pooled else classifiers[0],
                         "arm": arm,
-                        "generator": arms.at[arm, "generator"],
-                        "dose": arms.at[arm, "dose"],
+                        "generator": arms.loc[arm, "generator"],
+                        "dose": arms.loc[arm, "dose"],
                         "n_classifiers": len(classifiers),
                         "n_seeds": int(seeds[weight != 0].min()),
                     }
@@ -140,7 +141,7 @@ def build_grid(runs: pd.DataFrame, baseline: str) -> Grid:
             f"There is no arm to compare with the baseline arm {baseline}.",
             ["one classifier at least needs runs of the baseline and of another arm; see arms and statistics.baseline"],
         )
-    return Grid(cells.to_frame(index=False), cell_of_run, pd.DataFrame(rows), np.array(weights))
+    return Grid(cell_of_run, pd.DataFrame(rows), np.array(weights))
 
 
 def cell_means(values: np.ndarray, cells: np.ndarray) -> np.ndarray:

@@ -49,7 +49,8 @@ def read_predictions(runs: Iterable[Mapping[str, Any]]) -> Predictions:
     of no importance. Raises StudyError as `align`.
     """
     runs = list(runs)
-    frames = [pd.read_csv(run["path"], dtype={"image": str, "patient": str, "class": str}) for run in runs]
+    # Converters, since a class may be called "None" or "NA".
+    frames = [pd.read_csv(run["path"], converters=dict.fromkeys(["image", "patient", "class"], str)) for run in runs]
     return align(runs, frames)
 
 

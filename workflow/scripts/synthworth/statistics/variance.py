@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# A variance below this is rounding: one patient of a million is worth 1e-12.
+NOTHING = 1e-18
+
 
 @dataclass(frozen=True)
 class SeedNoise:
@@ -53,7 +56,7 @@ def seed_noise(values: np.ndarray, influences: np.ndarray, cells: np.ndarray) ->
         scale = (free[cell] + 1) * free[cell]
         interaction[cell] = ((influences[own] - influences[own].mean(axis=0)) ** 2).sum() / scale
         between[cell] = ((values[own] - values[own].mean()) ** 2).sum() / scale
-    known = interaction > 0
+    known = interaction > NOTHING
     if not known.any():
         return SeedNoise(interaction, np.ones(n_cells), np.maximum(free, 1))
     ratio, ratio_free = between[known] / interaction[known], free[known]
@@ -70,16 +73,14 @@ def seed_noise(values: np.ndarray, influences: np.ndarray, cells: np.ndarray) ->
     return SeedNoise(interaction, inflation, degrees)
 
 
-def difference_variance(
-    weights: np.ndarray, influences: np.ndarray, noise: SeedNoise
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Variance of weighted sums of cells, its degrees of freedom and its part by patients; float [D] each.
+def difference_variance(weights: np.ndarray, influences: np.ndarray, noise: SeedNoise) -> tuple[np.ndarray, np.ndarray]:
+    """Variance of weighted sums of cells (means over their seeds) and its degrees of freedom; float [D] each.
 
     `weights` [D, J] gives each of D differences as weights of cells; `influences` [J, P] are the cells' means over
-    seeds. The part by patients includes patient x seed. Degrees of freedom after Satterthwaite (Biometrics
-    Bulletin 2, 1946), those by patients from the fourth moments of the influences, so that a difference
+    seeds, so that their spread over patients includes patient x seed. Degrees of freedom after Satterthwaite
+    (Biometrics Bulletin 2, 1946), those of patients from the fourth moments of their influences, so that a difference
     that rests on few patients counts as few. NaN where a cell in the difference has a single seed, where an
-    influence is NaN, or where nothing varies.
+    influence is NaN, or where no patient makes a difference.
     """
     patients = weights @ influences
     n_patients = patients.shape[1]
@@ -88,14 +89,14 @@ def difference_variance(
     interaction = np.where(np.isnan(noise.interaction), 0, noise.interaction)
     by_skill = weights**2 @ np.nan_to_num(noise.skill)
     between_seeds = weights**2 @ (noise.inflation * interaction)
-    # By chance the seeds' means can differ less over patients than patient x seed alone makes them differ.
-    variance = np.maximum(by_patients, weights**2 @ interaction) + by_skill
-    unknown = (used & np.isnan(noise.interaction)).any(axis=1) | ~(variance > 0)
+    variance = by_patients + by_skill
+    # Estimates of a part can exceed that of the whole; its uncertainty cannot.
+    between_seeds = np.minimum(between_seeds, variance)
+    unknown = (used & np.isnan(noise.interaction)).any(axis=1) | ~(variance > NOTHING)
     variance = np.where(unknown, np.nan, variance)
     with np.errstate(divide="ignore", invalid="ignore"):
         fourth = np.maximum((patients**4).sum(axis=1) - by_patients**2 / n_patients, 0)
         patient_degrees = np.clip(2 * by_patients**2 / fourth, 1, n_patients - 1)
         seed_degrees = np.where(used, noise.degrees, np.inf).min(axis=1)
         degrees = variance**2 / (by_patients**2 / patient_degrees + between_seeds**2 / seed_degrees)
-        degrees = np.maximum(degrees, 1)
-    return variance, degrees, by_patients
+    return variance, degrees

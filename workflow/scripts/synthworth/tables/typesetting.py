@@ -1,6 +1,7 @@
-"""One display frame as CSV, Markdown and LaTeX: escaping, alignment and groups of rows."""
+"""One display frame as CSV, Markdown, LaTeX and HTML: escaping, alignment and groups of rows."""
 
 import re
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -62,22 +63,24 @@ def write_table(
     csv: str | Path,
     markdown: str | Path,
     latex: str | Path,
+    html: str | Path,
     caption: str,
     note: str,
     group: str | None = None,
 ) -> None:
-    """Writes one table three times; the LaTeX one needs the package booktabs and is labelled `tab:<file stem>`.
+    """Writes one table four times; the LaTeX one needs the package booktabs and is labelled `tab:<file stem>`.
 
     `frame` is a display frame: text and whole numbers, as they are to be read, missing values as blanks; its index is
     not written. `group` names the first column where that holds the name of a group of rows: repeats of it are
     left blank, and a rule separates the groups (LaTeX). The CSV is the bare frame, so that any reader takes it;
-    caption and note (which study, which protocol) stand in the other two.
+    caption and note (which study, which protocol) stand in the others. The HTML is a fragment for a page.
     """
     cells = frame.map(lambda value: "" if pd.isna(value) else str(value))
     pages = {
         csv: cells.to_csv(index=False, lineterminator="\n"),
         markdown: to_markdown(cells, caption, note, group),
         latex: to_latex(cells, caption, note, f"tab:{Path(latex).stem}", group),
+        html: to_html(cells, caption, note, group),
     }
     for path, page in pages.items():
         with replacing(path) as temporary:
@@ -119,6 +122,29 @@ def to_latex(frame: pd.DataFrame, caption: str, note: str, label: str, group: st
         "",
         rf"\smallskip\footnotesize {escape_latex(note)}",
         r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_html(frame: pd.DataFrame, caption: str, note: str, group: str | None = None) -> str:
+    """A frame of text as an HTML fragment: a table with its caption, and its note below."""
+    kinds = [' class="number"' if right else "" for right in _right_aligned(frame)]
+    head = "".join(f"<th{kind}>{escape(str(name))}</th>" for kind, name in zip(kinds, frame.columns, strict=True))
+    body = [
+        ('<tr class="group">' if starts_group else "<tr>")
+        + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        + "</tr>"
+        for starts_group, row in _rows(frame, group)
+    ]
+    lines = [
+        '<div class="scroll">',
+        f"<table><caption>{escape(caption)}</caption>",
+        f"<thead><tr>{head}</tr></thead>",
+        "<tbody>",
+        *body,
+        "</tbody></table>",
+        f'<p class="note">{escape(note)}</p>',
+        "</div>",
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,226 @@
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from synthworth.errors import StudyError
+from synthworth.images import decode, perceptual_hash
+from synthworth.manifest import inspect_images, read_manifest
+from synthworth.splits import NEAR_DISTANCE, near_duplicates, split_patients, write_splits
+
+HONEST = {"train": 0.6, "select": 0.2, "test": 0.2}
+PAPER = {"train": 0.8, "test": 0.2}
+CXR4 = Path(__file__).parents[2] / "shared/data/cxr4"
+NO_PAIRS = pd.DataFrame(columns=["image_a", "image_b", "patient_a", "patient_b", "distance"])
+
+
+def make_index(patients, images=lambda generator: 1, seed=0):
+    """An index of `patients` {class: number}, each with images(generator) images and unrelated hashes."""
+    generator = np.random.default_rng(seed)
+    rows = [
+        (f"{name}/{number:03d}-{image}.png", f"{name}{number:03d}", name, generator.bytes(32).hex())
+        for name, count in patients.items()
+        for number in range(count)
+        for image in range(images(generator))
+    ]
+    return pd.DataFrame(rows, columns=["image", "patient", "class", "hash"])
+
+
+def deviation(splits, fractions):
+    """The largest distance of a class's images in a split from its share, in images."""
+    counts = pd.crosstab(splits["class"], splits["split"])
+    return max((counts[split] - counts.sum(axis=1) * share).abs().max() for split, share in fractions.items())
+
+
+@pytest.mark.parametrize("fractions", [HONEST, PAPER, {"train": 0.7, "select": 0.1, "test": 0.2}])
+def test_shares_hold_for_each_class_and_patients_stay_whole(fractions):
+    # The paper's classes: 58 images of the rarest.
+    sizes = {"bacterial": 63, "covid19": 67, "fungal": 74, "healthy": 418, "viral": 45}
+    index = make_index(sizes, lambda generator: 1 + generator.poisson(0.3))
+    for seed in range(5):
+        splits = split_patients(index, fractions, seed, NO_PAIRS)
+        assert list(splits) == ["image", "patient", "class", "split"]
+        assert splits["image"].tolist() == index["image"].tolist()
+        assert set(splits["split"]) == set(fractions)
+        assert splits.groupby("patient")["split"].nunique().max() == 1
+        assert deviation(splits, fractions) < 1
+
+
+def test_patients_of_many_images_are_spread_as_the_others():
+    index = make_index({"a": 200, "b": 200}, lambda generator: 1 + 5 * (generator.random() < 0.1))
+    many = index["patient"].value_counts().loc[lambda counts: counts > 1].index
+    found = [
+        split_patients(index, HONEST, seed, NO_PAIRS).drop_duplicates("patient").set_index("patient")["split"][many]
+        for seed in range(20)
+    ]
+    assert abs(pd.concat(found).eq("train").mean() - 0.6) < 0.1
+
+
+def test_split_depends_on_the_seed_and_not_on_the_order_of_rows():
+    index = make_index({"a": 40, "b": 30}, lambda generator: 1 + generator.poisson(0.5))
+    pairs = pd.DataFrame([("a/001-0.png", "a/030-0.png", "a001", "a030", 3)], columns=NO_PAIRS.columns)
+    first = split_patients(index, HONEST, 1, pairs)
+    reordered = index[::-1]
+    again = split_patients(reordered, dict(reversed(HONEST.items())), 1, pairs).loc[index.index]
+    assert first.equals(again)
+    assert not first.equals(split_patients(index, HONEST, 2, pairs))
+
+
+def test_a_patient_of_two_classes_stays_whole():
+    index = make_index({"a": 30, "b": 30})
+    index.loc[index["patient"].str[1:].astype(int) < 10, "patient"] = index["patient"].str[1:]
+    splits = split_patients(index, HONEST, 0, NO_PAIRS)
+    assert index["patient"].nunique() == 50
+    assert splits.groupby("patient")["split"].nunique().max() == 1
+    assert deviation(splits, HONEST) <= 1
+
+
+def test_every_split_has_every_class_however_few_its_patients():
+    for seed in range(30):
+        index = make_index({"a": 50, "b": 3}, lambda generator: 1 + generator.poisson(4), seed)
+        splits = split_patients(index, {"train": 0.8, "select": 0.1, "test": 0.1}, seed, NO_PAIRS)
+        assert (pd.crosstab(splits["class"], splits["split"]) > 0).all(axis=None)
+
+
+def test_class_too_small_for_its_splits():
+    index = make_index({"a": 30, "rare": 2, "b": 1})
+    with pytest.raises(StudyError) as error:
+        split_patients(index, HONEST, 0, NO_PAIRS)
+    assert len(error.value.problems) == 2
+    assert "class 'rare': 2 patient(s) for 3 splits (train, select, test)" in error.value.problems[1]
+    assert "; add patients, leave the class out" in error.value.problems[1]
+    split_patients(index[index["class"] != "b"], PAPER, 0, NO_PAIRS)
+
+
+def test_near_duplicates_are_kept_together_and_counted_as_one_patient():
+    index = make_index({"a": 30, "b": 4})
+    chain = [("b/000-0.png", "b/001-0.png", "b000", "b001", 3), ("b/001-0.png", "b/002-0.png", "b001", "b002", 3)]
+    pairs = pd.DataFrame(chain, columns=NO_PAIRS.columns)
+    for seed in range(10):
+        splits = split_patients(index, PAPER, seed, pairs).set_index("patient")["split"]
+        assert len(set(splits[["b000", "b001", "b002"]])) == 1
+    with pytest.raises(StudyError, match=r"class 'b': 2 patient\(s\) for 3 splits"):
+        split_patients(index, HONEST, 0, pairs)
+
+
+@pytest.mark.parametrize("fractions", [{"train": 0.5, "test": 0.4}, {"train": 0.5, "valid": 0.5}])
+def test_fractions_that_cannot_be_used(fractions):
+    with pytest.raises(StudyError, match=r"splits\.fractions"):
+        split_patients(make_index({"a": 9}), fractions, 0, NO_PAIRS)
+
+
+def own_splits(*, select=True):
+    index = make_index({"a": 10, "b": 10})
+    number = index["patient"].str[1:].astype(int)
+    index["split"] = np.where(number < 6, "train", np.where((number < 8) & select, "select", "test"))
+    return index
+
+
+def test_the_manifest_s_own_splits_are_taken():
+    index = own_splits()
+    assert split_patients(index, HONEST, 0, NO_PAIRS)["split"].equals(index["split"])
+
+
+def test_one_patient_in_two_of_the_manifest_s_splits():
+    index = own_splits()
+    index.loc[0, "patient"] = "a009"
+    with pytest.raises(StudyError) as error:
+        split_patients(index, HONEST, 0, NO_PAIRS)
+    assert error.value.problems == ["patient 'a009' is in splits test, train; keep each patient in one"]
+
+
+def test_near_duplicates_across_the_manifest_s_splits():
+    index = own_splits()
+    index.loc[9, "hash"] = index["hash"][0]
+    index.loc[10, "hash"] = index["hash"][11]
+    with pytest.raises(StudyError) as error:
+        split_patients(index, HONEST, 0, near_duplicates(index))
+    assert error.value.problems == [
+        "a/000-0.png (patient 'a000', train) and a/009-0.png (patient 'a009', test) are nearly the same picture "
+        "(0 of 256 bits differ); put both into one split, or remove one"
+    ]
+
+
+def test_the_manifest_s_splits_and_the_config_s_must_agree():
+    with pytest.raises(
+        StudyError, match=r"no image is in split 'select'; move patients there, or set splits\.fractions"
+    ):
+        split_patients(own_splits(select=False), HONEST, 0, NO_PAIRS)
+    with pytest.raises(StudyError, match=r"images are in split 'select', which has no share; set splits\.fractions"):
+        split_patients(own_splits(), PAPER, 0, NO_PAIRS)
+    index = own_splits()
+    index = index[(index["class"] == "a") | (index["split"] != "test")]
+    with pytest.raises(StudyError, match="class 'b' has no image in split test; move a patient"):
+        split_patients(index, HONEST, 0, NO_PAIRS)
+
+
+def test_pairs_are_those_within_the_distance():
+    generator = np.random.default_rng(0)
+    bits = generator.integers(0, 2, (350, 256), dtype=np.uint8)
+    bits[340] = bits[3]
+    bits[340, :24] ^= 1
+    bits[341] = bits[200]
+    bits[341, 231:] ^= 1
+    hashes = [np.packbits(row).tobytes().hex() for row in bits]
+    index = pd.DataFrame(
+        {"image": [f"{i:03d}" for i in range(350)], "patient": [f"p{i}" for i in range(350)], "hash": hashes}
+    )
+    assert near_duplicates(index).to_numpy().tolist() == [["003", "340", "p3", "p340", 24]]
+    shuffled = near_duplicates(index.sample(frac=1, random_state=1), distance=100)
+    first, second = np.triu_indices(350, 1)
+    assert len(shuffled) == ((bits[first] != bits[second]).sum(axis=1) <= 100).sum()
+    assert shuffled["distance"].head(2).tolist() == [24, 25]
+    assert (shuffled["image_a"] < shuffled["image_b"]).all()
+    assert list(near_duplicates(index.head(2))) == list(NO_PAIRS)
+
+
+def test_ten_thousand_images_are_compared_in_seconds():
+    index = make_index({"a": 10_000})
+    start = time.monotonic()
+    assert near_duplicates(index).empty
+    assert time.monotonic() - start < 10
+
+
+def test_split_files(tmp_path):
+    index = make_index({"a": 20, "b": 20}).assign(width=8, height=8)
+    index.to_csv(tmp_path / "index.csv", index=False)
+    outputs = {split: tmp_path / split / "index.csv" for split in HONEST}
+    write_splits(tmp_path / "index.csv", outputs, tmp_path / "near.csv", HONEST, seed=4)
+    parts = {split: pd.read_csv(path) for split, path in outputs.items()}
+    assert {split: len(part) for split, part in parts.items()} == {"train": 24, "select": 8, "test": 8}
+    assert sorted(pd.concat(parts.values())["image"]) == sorted(index["image"])
+    assert all(part["image"].is_monotonic_increasing and set(part["split"]) == {split} for split, part in parts.items())
+    assert list(pd.read_csv(tmp_path / "near.csv")) == list(NO_PAIRS)
+
+
+def altered(film):
+    """Copies of a film as data sets hold them."""
+    picture = Image.fromarray(film)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=50)
+    yield np.asarray(Image.open(buffer))
+    yield np.asarray(picture.resize((picture.width // 2, picture.height // 2)))
+    for factor in (0.9, 1.1):
+        yield np.clip(film * factor, 0, 255).astype(np.uint8)
+        yield np.clip((film - film.mean()) * factor + film.mean(), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.skipif(not CXR4.is_dir(), reason="the real X-rays are not here")
+def test_real_films_and_their_copies():
+    frame = read_manifest(CXR4 / "manifest.csv")
+    frame = pd.concat([frame[::6], frame[frame["label"] == "covid19"]]).drop_duplicates()
+    index = inspect_images(frame, CXR4, {label: label for label in frame["label"].unique()}, threads=2)
+    pairs = near_duplicates(index)
+    # Two pictures that the source holds under two patients each; no two films of different people.
+    assert set(pairs["patient_a"]) == {"covid-71ee1954", "covid-01a6e5b8"}
+    distances = [
+        (int(perceptual_hash(copy), 16) ^ int(digest, 16)).bit_count()
+        for image, digest in zip(index["image"][::5], index["hash"][::5], strict=True)
+        for copy in altered(decode(CXR4 / image))
+    ]
+    assert len(distances) > 100
+    assert max(distances) <= NEAR_DISTANCE

@@ -1,0 +1,420 @@
+"""Statistics of the verdict: metrics against scikit-learn, intervals against simulated truth."""
+
+import json
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import scikit_posthocs
+from scipy import stats
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
+from statsmodels.stats.multitest import multipletests
+
+from synthworth.errors import StudyError
+from synthworth.statistics.comparisons import COLUMNS, compare_arms, holm
+from synthworth.statistics.generators import compare_generators, compare_groups
+from synthworth.statistics.influence import METRICS, values_and_influences
+from synthworth.statistics.outputs import write_comparisons, write_generators, write_verdict
+from synthworth.statistics.predictions import Predictions, align, read_predictions
+from synthworth.statistics.variance import seed_noise
+from synthworth.statistics.verdict import verdict
+
+CLASSES = ("bacterial", "covid", "healthy", "viral")
+
+
+def simulated(
+    generator,
+    images=217,
+    arms=6,
+    classifiers=1,
+    seeds=5,
+    effects=(),
+    skill=0.1,
+    arm_and_patient=0.5,
+    accuracy=0.78,
+):
+    """Predictions whose true recall is `accuracy` in every class, plus `effects` for the first arms.
+
+    An image is classified right where a latent normal sum is positive: what is hard about its patient and itself,
+    what the arm finds hard about the patient (`arm_and_patient`), the seed's skill and its whim on the image.
+    """
+    sizes = generator.choice([1, 2, 3], p=[0.8, 0.15, 0.05], size=images)
+    patients = np.repeat(np.arange(images), sizes)[:images]
+    count = patients[-1] + 1
+    truth = np.concatenate([np.repeat(np.arange(4), 2), generator.choice(4, p=[0.4, 0.3, 0.2, 0.1], size=count)])
+    truth = truth[patients]
+    wrong = (truth + generator.integers(1, 4, size=images)) % 4
+    hard = 1.5 * generator.normal(size=count)[patients] + generator.normal(size=images)
+    scale = np.sqrt(1.5**2 + 1 + arm_and_patient**2 + skill**2 + 0.6**2)
+    shifts = [0.0, *effects, *[0.0] * (arms - len(effects))]
+    runs, probabilities = [], []
+    for classifier in range(classifiers):
+        for arm, shift in enumerate(shifts):
+            own = hard + arm_and_patient * generator.normal(size=count)[patients]
+            for seed in range(seeds):
+                whim = skill * generator.normal() + 0.6 * generator.normal(size=images)
+                right = own + whim + scale * stats.norm.ppf(accuracy + shift) > 0
+                name = f"generator+{arm}" if arm else "baseline"
+                runs.append((f"classifier{classifier}", name, "generator" if arm else "baseline", arm, seed))
+                probabilities.append(np.eye(4)[np.where(right, truth, wrong)])
+    frame = pd.DataFrame(runs, columns=["classifier", "arm", "generator", "dose", "seed"])
+    return Predictions(frame, CLASSES, truth, patients, np.array(probabilities))
+
+
+def noisy(generator, images=90, runs=4):
+    truth = generator.permutation(np.arange(images) % 4)
+    probabilities = generator.dirichlet(np.ones(4), size=(runs, images)).round(2)
+    probabilities[:, np.arange(images), truth] += 0.4
+    return truth, np.sort(generator.integers(0, images // 2, size=images)), probabilities
+
+
+def reference(metric, truth, probabilities, weight):
+    called = probabilities.argmax(axis=1)
+    if metric == "accuracy":
+        return accuracy_score(truth, called, sample_weight=weight)
+    if metric == "balanced_accuracy":
+        return balanced_accuracy_score(truth, called, sample_weight=weight)
+    if metric == "macro_f1":
+        return f1_score(truth, called, average="macro", sample_weight=weight)
+    return np.mean([roc_auc_score(truth == k, probabilities[:, k], sample_weight=weight) for k in range(4)])
+
+
+@pytest.mark.parametrize("metric", sorted(METRICS))
+def test_metrics_are_those_of_scikit_learn_and_influences_their_derivatives_by_patient(metric):
+    truth, patients, probabilities = noisy(np.random.default_rng(1))
+    patients = np.unique(patients, return_inverse=True)[1]
+    values, influences = values_and_influences(metric, truth, patients, probabilities)
+    ones = np.ones(len(truth))
+    np.testing.assert_allclose(values, [reference(metric, truth, run, ones) for run in probabilities], rtol=1e-12)
+    assert influences.shape == (len(probabilities), patients.max() + 1)
+    for patient in (0, 7, 20):
+        step = ones + 1e-6 * (patients == patient)
+        slope = [(reference(metric, truth, p, step) - v) / 1e-6 for p, v in zip(probabilities, values, strict=True)]
+        # The factor sqrt(m / (m - 1)) differs by class; here 15 patients and more per class.
+        np.testing.assert_allclose(influences[:, patient], slope, rtol=0.05, atol=2e-5)
+
+
+def test_influences_of_accuracy_give_the_unbiased_variance_of_a_mean():
+    truth, _, probabilities = noisy(np.random.default_rng(2))
+    values, influences = values_and_influences("accuracy", truth, np.arange(len(truth)), probabilities)
+    expected = values * (1 - values) / (len(truth) - 1)
+    np.testing.assert_allclose((influences**2).sum(axis=1), expected, rtol=1e-12)
+
+
+def test_clustered_patients_count_as_one():
+    truth, _, probabilities = noisy(np.random.default_rng(3), images=60)
+    values, once = values_and_influences("macro_auroc", truth, np.arange(60), probabilities)
+    doubled = np.repeat(np.arange(60), 2)
+    same, twice = values_and_influences("macro_auroc", truth[doubled], doubled, probabilities[:, doubled])
+    np.testing.assert_allclose(same, values)
+    np.testing.assert_allclose(twice, once)
+
+
+def test_seed_noise_is_split_into_skill_and_patient_by_seed():
+    generator = np.random.default_rng(4)
+    cells = np.repeat(np.arange(200), 5)
+    interaction = generator.normal(size=(1000, 300)) / 300
+    interaction_only = seed_noise(interaction.sum(axis=1), interaction, cells)
+    assert interaction_only.inflation.mean() == pytest.approx(1, abs=0.1)
+    assert interaction_only.interaction.mean() == pytest.approx(1 / 300 / 5, rel=0.02)
+    skilled = interaction.sum(axis=1) + 0.1 * generator.normal(size=1000)
+    assert seed_noise(skilled, interaction, cells).skill.mean() == pytest.approx(0.1**2 / 5, rel=0.1)
+
+
+def test_a_cell_of_wilder_seeds_keeps_its_own_noise():
+    generator = np.random.default_rng(5)
+    cells = np.repeat(np.arange(30), 5)
+    interaction = generator.normal(size=(150, 200)) / 200
+    values = interaction.sum(axis=1) + np.where(cells == 29, 0.6, 0) * generator.normal(size=150)
+    inflation = seed_noise(values, interaction, cells).inflation
+    assert inflation[29] > 5 * np.median(inflation)
+
+
+def test_null_studies_rarely_say_helps_and_intervals_cover_the_truth():
+    generator = np.random.default_rng(6)
+    studies, helps, covered, together = 200, 0, [], []
+    for study in range(studies):
+        rows = compare_arms(simulated(generator), "baseline", replicates=250, seed=study)
+        rows = rows[rows["classifier"] == "all"]
+        helps += verdict(rows)["verdict"] == "helps"
+        covered.append(((rows["low"] <= 0) & (rows["high"] >= 0)).mean())
+        together.append(((rows["low_simultaneous"] <= 0) & (rows["high_simultaneous"] >= 0)).all())
+    assert helps <= stats.binom.ppf(0.99, studies, 0.05)
+    # Arms share a baseline, so the spread between studies is the measure of chance.
+    chance = 2.6 * np.std(covered) / np.sqrt(studies)
+    assert 0.93 - chance <= np.mean(covered) <= 0.97 + chance
+    assert np.mean(together) >= 0.93 - 2.6 * np.sqrt(0.05 * 0.95 / studies)
+
+
+def test_few_seeds_of_unequal_skill_do_not_mislead():
+    generator = np.random.default_rng(7)
+    covered, helps, studies = [], 0, 200
+    for study in range(studies):
+        predictions = simulated(generator, images=100, arms=3, seeds=2, skill=0.5)
+        rows = compare_arms(predictions, "baseline", replicates=100, seed=study)
+        rows = rows[rows["classifier"] == "all"]
+        helps += (rows["verdict"] == "helps").any()
+        covered.append(((rows["low"] <= 0) & (rows["high"] >= 0)).mean())
+    assert np.mean(covered) >= 0.93 - 2.6 * np.std(covered) / np.sqrt(studies)
+    assert helps <= stats.binom.ppf(0.99, studies, 0.05)
+
+
+def test_an_effect_of_ten_points_is_found_and_its_interval_covers_it():
+    generator = np.random.default_rng(8)
+    found, covered, best, errors, studies = 0, 0, 0, [], 120
+    for study in range(studies):
+        rows = compare_arms(simulated(generator, effects=(0.1,)), "baseline", replicates=100, seed=study)
+        row = rows[rows["classifier"] == "all"].iloc[0]
+        found += row["verdict"] == "helps"
+        covered += row["low"] <= 0.1 <= row["high"]
+        best += verdict(rows)["best_arm"] == "generator+1"
+        errors.append((row["effect"] - 0.1, row["standard_error"]))
+    assert found >= 0.9 * studies
+    assert best >= 0.9 * studies
+    assert stats.binom.ppf(0.005, studies, 0.93) <= covered
+    errors = np.array(errors)
+    assert np.sqrt((errors[:, 1] ** 2).mean()) == pytest.approx(errors[:, 0].std(), rel=0.25)
+
+
+def test_the_minimum_detectable_effect_is_found_four_times_in_five():
+    generator = np.random.default_rng(9)
+    simulation = {"images": 217, "arms": 1}
+    rows = [compare_arms(simulated(generator, **simulation), "baseline", replicates=20).iloc[0] for _ in range(20)]
+    effect = float(np.median([row["minimum_detectable_effect"] for row in rows]))
+    predictions = (simulated(generator, effects=(effect,), **simulation) for _ in range(150))
+    found = sum(compare_arms(one, "baseline", replicates=20).iloc[0]["verdict"] == "helps" for one in predictions)
+    assert 0.68 <= found / 150 <= 0.92
+
+
+def test_rows_columns_and_names_of_the_comparisons():
+    generator = np.random.default_rng(10)
+    predictions = simulated(generator, arms=2, classifiers=2, seeds=3)
+    # Like the published grid: one arm for one classifier only.
+    keep = ~((predictions.runs["arm"] == "generator+2") & (predictions.runs["classifier"] == "classifier1"))
+    predictions = Predictions(
+        predictions.runs[keep].reset_index(drop=True),
+        CLASSES,
+        predictions.truth,
+        predictions.patients,
+        predictions.probabilities[keep.to_numpy()],
+    )
+    rows = compare_arms(predictions, "baseline", "accuracy")
+    assert list(rows.columns) == COLUMNS
+    assert list(zip(rows["classifier"], rows["arm"], rows["n_classifiers"], strict=True)) == [
+        ("all", "generator+1", 2),
+        ("all", "generator+2", 1),
+        ("classifier0", "generator+1", 1),
+        ("classifier1", "generator+1", 1),
+        ("classifier0", "generator+2", 1),
+    ]
+    accuracies = (predictions.probabilities.argmax(axis=2) == predictions.truth).mean(axis=1)
+    means = pd.Series(accuracies).groupby([predictions.runs["classifier"], predictions.runs["arm"]]).mean()
+    expected = means["classifier0"]["generator+2"] - means["classifier0"]["baseline"]
+    assert rows.loc[1, "effect"] == pytest.approx(expected)
+    assert rows.loc[0, "effect"] == pytest.approx(rows.loc[[2, 3], "effect"].mean())
+    assert (rows["low_simultaneous"] <= rows["low"]).all()
+    assert (rows["p_adjusted"] >= rows["p"]).all()
+    assert set(rows["n_seeds"]) == {3}
+    assert set(rows["n_images"]) == {217}
+    pd.testing.assert_frame_equal(rows, compare_arms(predictions, "baseline", "accuracy"))
+
+
+def test_holm_is_that_of_statsmodels():
+    p = np.random.default_rng(11).uniform(size=27) ** 3
+    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
+
+
+@pytest.mark.parametrize("unknown", ["one seed", "one patient of a class", "all runs alike"])
+def test_where_chance_cannot_be_known_there_is_no_evidence(unknown):
+    generator = np.random.default_rng(12)
+    predictions = simulated(generator, arms=2, seeds=1 if unknown == "one seed" else 3, effects=(0.2,))
+    truth, probabilities = predictions.truth.copy(), predictions.probabilities
+    if unknown == "one patient of a class":
+        truth[truth == 3] = 0
+        truth[-1] = 3
+    elif unknown == "all runs alike":
+        probabilities = np.repeat(probabilities[:1], len(probabilities), axis=0)
+    rows = compare_arms(Predictions(predictions.runs, CLASSES, truth, predictions.patients, probabilities), "baseline")
+    assert set(rows["verdict"]) == {"no evidence"}
+    unknowns = ["standard_error", "low", "high_simultaneous", "p", "p_adjusted", "minimum_detectable_effect"]
+    assert rows[unknowns].isna().all(axis=None)
+    answer = verdict(rows)
+    assert answer["arms"]["generator+1"]["reason"] == "unknown"
+    assert "cannot be known" in answer["answer"]
+    json.dumps(answer, allow_nan=False)
+
+
+def test_no_baseline_no_arm_or_an_unknown_metric_is_named():
+    predictions = simulated(np.random.default_rng(13), images=40, arms=1, seeds=2)
+    with pytest.raises(StudyError, match="baseline arm missing"):
+        compare_arms(predictions, "missing")
+    with pytest.raises(StudyError, match="Unknown metric kappa"):
+        compare_arms(predictions, "baseline", "kappa")
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "macro_auroc"])
+def test_the_published_grid_takes_seconds(metric):
+    predictions = simulated(np.random.default_rng(14), arms=27, classifiers=5)
+    start = time.process_time()
+    compare_arms(predictions, "baseline", metric, replicates=1000)
+    assert time.process_time() - start < 20
+
+
+def comparison(arm, effect, low, high, word, dose=100, **others):
+    return {
+        "classifier": "all",
+        "arm": arm,
+        "generator": arm,
+        "dose": dose,
+        "metric": "balanced_accuracy",
+        "confidence": 0.95,
+        "effect": effect,
+        "standard_error": (high - low) / 4,
+        "low": low,
+        "high": high,
+        "low_simultaneous": low - 0.01,
+        "high_simultaneous": high + 0.01,
+        "p": 0.01,
+        "p_adjusted": 0.02 if word != "no evidence" else 0.84,
+        "minimum_detectable_effect": 0.042,
+        "verdict": word,
+        "n_images": 44,
+        "n_patients": 40,
+        "n_classifiers": 1,
+        "n_seeds": 2,
+    } | others
+
+
+def test_the_verdict_without_evidence_says_what_could_have_been_seen():
+    rows = [
+        comparison("ddpm+100", 0.004, -0.021, 0.029, "no evidence"),
+        comparison("gan+100", -0.001, -0.009, 0.007, "no evidence"),
+        comparison("oversampling", 0.05, 0.02, 0.08, "helps", dose=0),
+    ]
+    answer = verdict(pd.DataFrame(rows), margin=0.01)
+    assert answer["verdict"] == "no evidence"
+    assert answer["best_arm"] == "ddpm+100"
+    assert answer["answer"] == (
+        "No evidence that synthetic data helps or harms: best arm ddpm+100, +0.4 points of balanced accuracy "
+        "(95 % interval -2.1 to +2.9, adjusted p 0.84); an effect below 4.2 points could easily have been missed with "
+        "44 test images of 40 patients and 2 seeds."
+    )
+    assert answer["arms"]["ddpm+100"]["reason"] == "inconclusive"
+    assert answer["arms"]["gan+100"]["reason"] == "equivalent"
+    assert answer["controls"]["oversampling"]["verdict"] == "helps"
+
+
+def test_one_helping_arm_suffices_and_harm_needs_that_none_helps():
+    harms = comparison("gan+1000", -0.06, -0.09, -0.03, "harms")
+    unclear = comparison("ddpm+100", 0.08, -0.02, 0.18, "no evidence")
+    helps = comparison("lora+100", 0.05, 0.02, 0.08, "helps")
+    control = comparison("oversampling", 0.05, 0.02, 0.08, "helps", dose=0)
+    helpful = verdict(pd.DataFrame([harms, unclear, helps, control]))
+    assert (helpful["verdict"], helpful["best_arm"]) == ("helps", "lora+100")
+    assert "1 of 3 synthetic arms help and 1 harms" in helpful["answer"]
+    assert helpful["answer"].endswith("So does oversampling, without synthetic images.")
+    harmful = verdict(pd.DataFrame([harms, unclear]))
+    assert (harmful["verdict"], harmful["best_arm"]) == ("harms", "ddpm+100")
+    assert "harms in 1 of 2 arms and helps in none" in harmful["answer"]
+    with pytest.raises(StudyError, match="No arm with synthetic images"):
+        verdict(pd.DataFrame([control]))
+
+
+def test_rank_tests_are_those_of_scipy_and_scikit_posthocs():
+    generator = np.random.default_rng(15)
+    values = generator.integers(0, 12, size=60) / 12 + np.repeat([0, 0, 0.2], 20)
+    groups = np.repeat(["gan", "ddpm", "lora"], 20)
+    frame = compare_groups(values, groups)
+    kruskal = stats.kruskal(values[:20], values[20:40], values[40:])
+    assert frame.loc[0, "statistic"] == kruskal.statistic
+    assert frame.loc[0, "p"] == kruskal.pvalue
+    long = pd.DataFrame({"value": values, "group": groups})
+    dunn = scikit_posthocs.posthoc_dunn(long, "value", "group", p_adjust="bonferroni")
+    pairs = frame[frame["test"] == "dunn_bonferroni"]
+    assert list(zip(pairs["generator_1"], pairs["generator_2"], strict=True)) == [
+        ("ddpm", "gan"),
+        ("ddpm", "lora"),
+        ("gan", "lora"),
+    ]
+    for row in pairs.itertuples():
+        assert row.p == dunn.loc[row.generator_1, row.generator_2]
+
+
+@pytest.mark.parametrize(
+    ("values", "groups", "reason"),
+    [
+        ([0.1, 0.2], ["gan", "gan"], "fewer than two groups"),
+        ([], [], "fewer than two groups"),
+        ([0.5, 0.5, 0.5, 0.5], ["gan", "gan", "ddpm", "ddpm"], "all values are equal"),
+    ],
+)
+def test_rank_tests_that_say_nothing_say_why(values, groups, reason):
+    frame = compare_groups(np.array(values), np.array(groups, str))
+    assert set(frame["reason"]) == {reason}
+    assert frame["p"].isna().all()
+
+
+def test_generators_are_compared_by_their_own_runs():
+    runs = pd.DataFrame(
+        [
+            {"generator": name, "dose": dose, "metric": metric, "class": scope, "value": value + (scope == "viral")}
+            for name, dose, value in [("baseline", 0, 9), ("gan", 100, 0.5), ("gan", 250, 0.6), ("ddpm", 100, 0.7)]
+            for metric, scope in [("accuracy", "all"), ("accuracy", "viral"), ("macro_f1", "all")]
+        ]
+    )
+    frame = compare_generators(runs, "accuracy")
+    assert frame.loc[0, "statistic"] == stats.kruskal([0.5, 0.6], [0.7]).statistic
+    assert frame.loc[0, "n_1"] == 3
+    assert set(frame["metric"]) == {"accuracy"}
+
+
+def as_frame(predictions, run):
+    frame = pd.DataFrame({"image": [f"{index:03}.png" for index in range(predictions.n_images)]})
+    frame["patient"] = [f"p{patient}" for patient in predictions.patients]
+    frame["class"] = np.array(CLASSES)[predictions.truth]
+    return frame.join(pd.DataFrame(predictions.probabilities[run], columns=[f"p_{name}" for name in CLASSES]))
+
+
+def test_from_prediction_files_to_verdict(tmp_path):
+    generator = np.random.default_rng(16)
+    predictions = simulated(generator, images=80, arms=2, seeds=2, effects=(0.1,))
+    runs = predictions.runs.to_dict("records")
+    for number, run in enumerate(runs):
+        run["path"] = tmp_path / f"{number}.csv"
+        as_frame(predictions, number).sample(frac=1, random_state=number).to_csv(run["path"], index=False)
+    read = read_predictions(runs)
+    np.testing.assert_array_equal(read.truth, predictions.truth)
+    assert read.n_patients == predictions.n_patients
+    paths = [run.pop("path") for run in runs]
+    write_comparisons(paths, tmp_path / "out/comparisons.csv", names=runs, baseline="baseline", replicates=50)
+    rows = pd.read_csv(tmp_path / "out/comparisons.csv")
+    pd.testing.assert_frame_equal(rows, compare_arms(predictions, "baseline", replicates=50), check_dtype=False)
+    write_verdict(tmp_path / "out/comparisons.csv", tmp_path / "out/verdict.json", margin=0.02)
+    answer = json.loads((tmp_path / "out/verdict.json").read_text(encoding="utf-8"))
+    assert answer == verdict(rows, 0.02)
+    scores = pd.DataFrame({"generator": ["gan", "ddpm"], "dose": 100, "metric": "accuracy", "class": "all"})
+    scores.assign(value=[0.5, 0.6]).to_csv(tmp_path / "runs.csv", index=False)
+    write_generators(tmp_path / "runs.csv", tmp_path / "out/generators.csv", metric="accuracy")
+    assert list(pd.read_csv(tmp_path / "out/generators.csv")["test"]) == ["kruskal_wallis", "dunn_bonferroni"]
+    names = {"comparisons.csv", "verdict.json", "generators.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+
+
+def test_runs_on_different_images_are_all_named():
+    predictions = simulated(np.random.default_rng(17), images=40, arms=1, seeds=3)
+    frames = [as_frame(predictions, run) for run in range(6)]
+    frames[1] = frames[1].drop(index=3)
+    frames[2].loc[0, "patient"] = "another"
+    frames[3].loc[5, "p_viral"] = np.nan
+    frames[4] = pd.concat([frames[4], frames[4].head(1)])
+    frames[5] = frames[5].drop(columns="p_covid")
+    with pytest.raises(StudyError) as raised:
+        align(predictions.runs.to_dict("records"), frames)
+    words = ["other images", "other images", "probability is missing", "stands twice", "other classes"]
+    for run, problem, word in zip(range(1, 6), raised.value.problems, words, strict=True):
+        assert f"/{run % 3}: " in problem
+        assert word in problem
+    twice = predictions.runs.to_dict("records")[:1] * 2
+    with pytest.raises(StudyError, match="named twice"):
+        align(twice, [as_frame(predictions, 0)] * 2)

@@ -1,0 +1,6 @@
+from synthworth.job import job
+
+with job(snakemake):
+    from synthworth.fidelity.selection import write_fidelity
+
+    write_fidelity(snakemake.input.curves, snakemake.input.selections, snakemake.output.fidelity)

@@ -1,0 +1,14 @@
+from pathlib import Path
+
+from synthworth.job import job
+
+with job(snakemake) as spec:
+    from synthworth.manifest import write_images
+
+    write_images(
+        snakemake.input.index,
+        snakemake.output.images,
+        size=int(snakemake.wildcards.size),
+        threads=snakemake.threads,
+        **spec,
+    )

@@ -1,0 +1,120 @@
+"""The report: one page that answers the question first, then shows what the answer rests on.
+
+The page holds its figures itself, so that it can be mailed; it loads nothing from anywhere.
+"""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from synthworth.files import replacing
+from synthworth.tables.layout import PROTOCOLS
+
+HEADLINES = {
+    "helps": "Yes: synthetic images help.",
+    "harms": "No: synthetic images harm.",
+    "no evidence": "No evidence that synthetic images help.",
+}
+DATA_TABLES = ("table1_demographics", "table2_classes")
+
+
+def write_report(
+    template: str,
+    html: str,
+    verdict: str,
+    tests: str,
+    tables: Sequence[str],
+    figures: Sequence[str],
+    duplicates: str | None,
+    config: Mapping[str, Any],
+    classes: Sequence[str],
+    commit: str | None,
+) -> None:
+    """Writes the page `html` from the Jinja2 file `template`.
+
+    `tables` are HTML fragments and `figures` PNG files, known by their stems; a figure's caption is the `.rst` file of
+    its name beside the template. `verdict` (JSON), `tests` and `duplicates` (CSV) are as the statistics and the data
+    report write them; `duplicates` is None where only scores are there.
+    """
+    house = Path(template).parent
+    pictures = {Path(path).stem: Path(path) for path in figures}
+    fragments = {Path(path).stem: Markup(Path(path).read_text(encoding="utf-8")) for path in tables}
+    answer = json.loads(Path(verdict).read_text(encoding="utf-8"))
+
+    def figure(name: str) -> Markup:
+        return _figure(pictures[name], house) if name in pictures else Markup()
+
+    environment = Environment(
+        loader=FileSystemLoader(house), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template(Path(template).name).render(
+        study=config["study"],
+        protocol=f"protocol: {PROTOCOLS[config['protocol']]}",
+        drawn=bool(config["dataset"].get("phantoms")),
+        classes=classes,
+        verdict=answer,
+        headline=HEADLINES[answer["verdict"]],
+        metric=config["statistics"]["primary_metric"].replace("_", " "),
+        baseline=config["statistics"]["baseline"],
+        selection=_selection(config),
+        figure=figure,
+        pictures={
+            "real": "samples_real" in pictures,
+            "synthetic": [name for name in pictures if name.startswith("samples_") and name != "samples_real"],
+            "progression": [name for name in pictures if name.startswith("figure3_")],
+        },
+        tables=fragments,
+        data_tables=[fragments[name] for name in DATA_TABLES if name in fragments],
+        duplicates=_duplicates(duplicates),
+        tests=_tests(pd.read_csv(tests)),
+        version=_version(),
+        commit=commit,
+        config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
+    )
+    with replacing(html) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _figure(path: Path, house: Path) -> Markup:
+    """The picture and its caption; `samples_ddpm` and its like share the caption of `samples_synthetic`."""
+    captions = [path.stem, path.stem.rsplit("_", 1)[0], "samples_synthetic"]
+    caption = next(file for name in captions if (file := house / f"{name}.rst").is_file())
+    text = " ".join(caption.read_text(encoding="utf-8").split())
+    data = base64.b64encode(path.read_bytes()).decode()
+    return Markup(
+        '<figure><img alt="{0}" src="data:image/png;base64,{1}"><figcaption>{0}</figcaption></figure>'
+    ).format(text, data)
+
+
+def _selection(config: Mapping[str, Any]) -> str:
+    name = config["fidelity"]["selection"]
+    extractor = config["fidelity"]["metrics"][name].get("extractor")
+    return f"the lowest {name} ({extractor} features, against training images)" if extractor else f"the lowest {name}"
+
+
+def _duplicates(path: str | None) -> str:
+    if path is None:
+        return ""
+    pairs = len(pd.read_csv(path))
+    if pairs == 0:
+        return "No two images are copies of one another, exact or near."
+    return f"{pairs} pairs of images are exact or near copies; each pair lies in one split (scores/duplicates.csv)."
+
+
+def _tests(tests: pd.DataFrame) -> str:
+    return ""
+
+
+def _version() -> str:
+    try:
+        return version("synthworth")
+    except PackageNotFoundError:
+        return "0.1.0"

@@ -1,0 +1,128 @@
+"""What the comparisons mean: helps, no evidence or harms, for each arm and for the study, and in one sentence."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synthworth.errors import StudyError
+
+
+def verdict(comparisons: pd.DataFrame, margin: float | None = None) -> dict[str, Any]:
+    """The answer of a study, ready for JSON, from the rows of `compare_arms` pooled over classifiers.
+
+    An arm `helps` or `harms` where its p adjusted over all arms says that it differs from the baseline; else there
+    is `no evidence`, with a reason: `equivalent` where the interval lies within +-`margin` (a fraction; two
+    one-sided tests, each at half of 1 - confidence), `inconclusive` where it does not, or no margin is given,
+    `unknown` where chance could not be estimated (see `compare_arms`).
+
+    The study's verdict speaks of the arms with synthetic images (dose above 0) alone; the others are controls, listed
+    with their own verdicts and in the same family of tests. The study
+
+    - `helps` if at least one synthetic arm helps: one may then use that arm, whatever worse ones did;
+    - `harms` if at least one harms and none helps. An arm that harms says nothing of the arms without
+      evidence, so the sentence counts the arms that harm;
+    - else there is `no evidence`, which is no evidence of absence: see the minimum detectable effect.
+
+    As the tests are two-sided and adjusted over the family, equal arms make a study say `helps` in at most half of
+    1 - confidence of all cases.
+
+    `best_arm` is the synthetic arm of the largest effect among those of the study's verdict: among the helping ones
+    where it helps, among all with a known standard error otherwise; where none is known, among all. Effects are
+    fractions.
+
+    Returns the keys `verdict`, `best_arm`, `answer` (the sentence), `metric`, `margin`, `family` (how many arms the
+    p values are adjusted over), `arms` and `controls` (a mapping each from arm to `verdict`, `reason`, `effect`,
+    `standard_error`, `low`, `high`, `low_simultaneous`, `high_simultaneous`, `p`, `p_adjusted`,
+    `minimum_detectable_effect`, `n_images`, `n_patients`, `n_classifiers`, `n_seeds`); what is unknown is None.
+    Raises StudyError where no pooled row has synthetic images.
+    """
+    pooled = comparisons[comparisons["classifier"] == "all"].set_index("arm")
+    synthetic = pooled[pooled["dose"] > 0]
+    if synthetic.empty:
+        raise StudyError("No arm with synthetic images was compared.", ["add one with a generator to arms"])
+    found = set(synthetic["verdict"])
+    overall = next((word for word in ("helps", "harms") if word in found), "no evidence")
+    candidates = synthetic[synthetic["verdict"] == "helps"] if overall == "helps" else synthetic
+    known = candidates[candidates["standard_error"].notna()]
+    best = (candidates if known.empty else known)["effect"].idxmax()
+    return {
+        "verdict": overall,
+        "best_arm": best,
+        "answer": sentence(overall, pooled, best),
+        "metric": str(pooled["metric"].iloc[0]),
+        "margin": margin,
+        "family": int(pooled["p"].notna().sum()),
+        "arms": {arm: _describe(row, margin) for arm, row in synthetic.iterrows()},
+        "controls": {arm: _describe(row, margin) for arm, row in pooled[pooled["dose"] == 0].iterrows()},
+    }
+
+
+def sentence(overall: str, pooled: pd.DataFrame, best: str) -> str:
+    """The study's verdict `overall` in plain English; `pooled` as in `verdict`, indexed by arm; `best`: an arm."""
+    row, synthetic = pooled.loc[best], pooled[pooled["dose"] > 0]
+    helping = synthetic.index[synthetic["verdict"] == "helps"]
+    harming = synthetic.index[synthetic["verdict"] == "harms"]
+    size = (
+        f"{_count(row['n_images'], 'test image')} of {_count(row['n_patients'], 'patient')} "
+        f"and {_count(row['n_seeds'], 'seed')}"
+    )
+    metric = str(row["metric"]).replace("_", " ").replace("f1", "F1").replace("auroc", "AUROC")
+    effect = f"{_points(row['effect'])} points of {metric}"
+    if pd.isna(row["standard_error"]):
+        return (
+            f"No evidence that synthetic data helps or harms: {best} has {effect}, but with {size} the part of chance "
+            "cannot be known."
+        )
+    effect += f" ({100 * row['confidence']:g} % interval {_points(row['low'])} to {_points(row['high'])}"
+    effect += f", adjusted p {_p(row['p_adjusted'])})"
+    seen = (
+        f"an effect below {100 * row['minimum_detectable_effect']:.1f} points could easily have been missed with {size}"
+    )
+    if overall == "helps":
+        text = (
+            f"Synthetic data helps: best arm {best}, {effect}; {len(helping)} of {len(synthetic)} synthetic arms help"
+        )
+        if len(harming):
+            text += f" and {len(harming)} {'harms' if len(harming) == 1 else 'harm'}"
+        text += f", judged by {size}."
+        controls = pooled.index[(pooled["dose"] == 0) & (pooled["verdict"] == "helps")]
+        if len(controls):
+            text += f" So does {' and '.join(controls)}, without synthetic images."
+        return text
+    if overall == "harms":
+        return (
+            f"Synthetic data harms in {len(harming)} of {len(synthetic)} arms and helps in none: best arm {best}, "
+            f"{effect}; {seen}."
+        )
+    return f"No evidence that synthetic data helps or harms: best arm {best}, {effect}; {seen}."
+
+
+def _describe(row: pd.Series, margin: float | None) -> dict[str, Any]:
+    reason = None
+    if pd.isna(row["standard_error"]):
+        reason = "unknown"
+    elif row["verdict"] == "no evidence":
+        equivalent = margin is not None and -margin < row["low"] and row["high"] < margin
+        reason = "equivalent" if equivalent else "inconclusive"
+    described: dict[str, Any] = {"verdict": row["verdict"], "reason": reason}
+    for name in NUMBERS:
+        described[name] = float(row[name]) if np.isfinite(row[name]) else None
+    return described | {name: int(row[name]) for name in COUNTS}
+
+
+NUMBERS = ["effect", "standard_error", "low", "high", "low_simultaneous", "high_simultaneous", "p", "p_adjusted"]
+NUMBERS += ["minimum_detectable_effect"]
+COUNTS = ["n_images", "n_patients", "n_classifiers", "n_seeds"]
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.1f}"
+
+
+def _p(p: float) -> str:
+    return "below 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

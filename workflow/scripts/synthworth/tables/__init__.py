@@ -1,0 +1,48 @@
+"""The study's tables, from tidy scores alone: the same code sets the published numbers and a study's own.
+
+A table is a function of scores in a module of this package and a line in `TABLES`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from synthworth.cells import read_scores
+from synthworth.tables import cohort, effects, papers
+from synthworth.tables.layout import Table, provenance
+from synthworth.tables.typesetting import write_table
+
+# Each is made of one CSV of scores and the name of the baseline arm.
+TABLES: dict[str, Callable[[pd.DataFrame, str], Table]] = {
+    "table1_demographics": lambda demographics, _baseline: cohort.table1_demographics(demographics),
+    "table2_classes": lambda classes, _baseline: cohort.table2_classes(classes),
+    "table5_fid": lambda fidelity, _baseline: papers.table5_fid(fidelity),
+    "table6_ratings": lambda ratings, _baseline: papers.table6_ratings(ratings),
+    "table7_accuracy": papers.table7_accuracy,
+    "table8_accuracy_change": papers.table8_accuracy_change,
+    "table9_per_class": papers.table9_per_class,
+    "effects": effects.effects,
+}
+
+
+def render_table(
+    name: str,
+    scores: str | Path,
+    csv: str | Path,
+    markdown: str | Path,
+    latex: str | Path,
+    html: str | Path,
+    study: str,
+    protocol: str,
+    baseline: str = "baseline",
+) -> None:
+    """Writes the table `name` (a key of TABLES) from a CSV of scores.
+
+    `protocol` is a key of PROTOCOLS and stands, with `study`, below the table; `baseline` is the arm that changes are
+    measured from. Where scores are missing the table is empty but valid.
+    """
+    table = TABLES[name](read_scores(scores), baseline)
+    remarks = table.remarks if len(table.frame) else ["No scores."]
+    note = " ".join([*remarks, provenance(study, protocol)])
+    write_table(table.frame, csv, markdown, latex, html, table.caption, note, table.group)

@@ -1,0 +1,59 @@
+"""What the tables share: a table with what must stand beside it, and numbers as text."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+PROTOCOLS = {
+    "published": "published (numbers as printed in the paper)",
+    "paper": "paper (the published protocol with its quirks)",
+    "honest": "honest (the published protocol, corrected)",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A display frame (text as it is to be read) with what must stand beside it.
+
+    `remarks` are sentences for the note below; `group`, where set, names the first column, which groups the rows.
+    """
+
+    frame: pd.DataFrame
+    caption: str
+    remarks: list[str] = field(default_factory=list)
+    group: str | None = None
+
+
+def provenance(study: str, protocol: str) -> str:
+    """The sentence that every table and figure carries; `protocol` is a key of PROTOCOLS."""
+    return f"Study: {study}. Protocol: {PROTOCOLS[protocol]}."
+
+
+def grid(
+    scores: pd.DataFrame, rows: list[str], column: str, text: list[str], order: Iterable[str] | None = None
+) -> pd.DataFrame:
+    """Text laid out as `rows` x the values of `column`, in order of appearance or in `order`; blanks for what lacks."""
+    order = list(scores[column].unique() if order is None else order)
+    if scores.empty:
+        return pd.DataFrame(columns=[*rows, *order])
+    grid = scores.assign(text=text).pivot_table(index=rows, columns=column, values="text", aggfunc="first", sort=False)
+    present = [name for name in order if name in grid.columns]
+    return grid.reindex(columns=present).fillna("").reset_index().rename_axis(columns=None)
+
+
+def mean_and_sd(cell: pd.Series, factor: float = 1, decimals: int = 2) -> str:
+    """`mean ± sd`; the mean alone where there is no spread to speak of (one run), and a blank where there is none."""
+    if pd.isna(cell["mean"]):
+        return ""
+    mean = f"{factor * cell['mean']:.{decimals}f}"
+    return mean if pd.isna(cell["sd"]) or cell["n"] < 2 else f"{mean} ± {factor * cell['sd']:.{decimals}f}"
+
+
+def span(numbers: pd.Series) -> str:
+    """`50`, or `19 to 130` where the numbers differ; `?` where none is known."""
+    known = numbers.dropna()
+    if known.empty:
+        return "?"
+    low, high = int(known.min()), int(known.max())
+    return f"{low}" if low == high else f"{low} to {high}"

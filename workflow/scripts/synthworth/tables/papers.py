@@ -1,0 +1,136 @@
+"""Tables 5 to 9 in the layout of Schaudt et al. 2023, so that a study can be laid beside the paper.
+
+"A Critical Assessment of Generative Models for Synthetic Data Augmentation on Limited Pneumonia X-ray Data".
+"""
+
+import pandas as pd
+
+from synthworth.cells import accuracy_cells, mean_accuracy_changes, training_data
+from synthworth.tables.layout import Table, grid, mean_and_sd, span
+
+PER_CLASS_METRICS = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
+
+
+def table5_fid(fidelity: pd.DataFrame) -> Table:
+    """FID and, in brackets, MS-SSIM of the selected checkpoints: generators x classes (Table 5 of the paper).
+
+    Means of the FID over classes (column) and over generators (row). Several extractors, or references, give a block
+    of rows each.
+    """
+    chosen = fidelity[fidelity["selected"].eq(True) & (fidelity["class"] != "all")]
+    fid = chosen[chosen["metric"] == "fid"]
+    similarity = chosen[chosen["metric"] == "ms_ssim"].drop_duplicates(["generator", "class"])
+    similarity = similarity.set_index(["generator", "class"])["value"]
+    classes = list(fid["class"].unique())
+    blocks, remarks = [], []
+    for (extractor, reference), scores in fid.groupby(["extractor", "reference"], sort=False):
+        table = scores.pivot_table(index="generator", columns="class", values="value", aggfunc="first", sort=False)
+        table = table.reindex(columns=classes)
+        text = pd.DataFrame(
+            {
+                name: [_fid_and_similarity(table.loc[row, name], similarity.get((row, name))) for row in table.index]
+                for name in classes
+            },
+            index=table.index,
+        )
+        text["Mean"] = table.mean(axis=1).map(_two_decimals)
+        text.loc["mean"] = [*table.mean().map(_two_decimals), ""]
+        text.insert(0, "Generator", text.index)
+        text.insert(0, "Features", f"{extractor}, {reference}")
+        blocks.append(text)
+        remarks.append(
+            f"FID with {extractor} features between {span(scores['n_synthetic'])} synthetic and "
+            f"{span(scores['n_reference'])} real images of a class ({reference})."
+        )
+    columns = ["Features", "Generator", *classes, "Mean"]
+    frame = pd.concat(blocks, ignore_index=True)[columns] if blocks else pd.DataFrame(columns=columns)
+    if len(blocks) < 2:
+        frame = frame.drop(columns="Features")
+    caption = "FID (↓) at the selected checkpoints, with MS-SSIM in brackets"
+    remarks.append("FID depends on the number of images: compare it at equal numbers only.")
+    return Table(frame, caption, remarks, "Features" if len(blocks) > 1 else None)
+
+
+def table6_ratings(ratings: pd.DataFrame) -> Table:
+    """Readers' ratings over all classes: generators x scores, mean ± sd (Table 6 of the paper)."""
+    overall = ratings[ratings["class"] == "all"]
+    frame = grid(overall, ["generator"], "score", [mean_and_sd(row) for _, row in overall.iterrows()])
+    frame = frame.rename(columns={"generator": "Generator", **{name: name.capitalize() for name in overall["score"]}})
+    remarks = [f"Mean ± sd of n = {span(overall['n'])} ratings."]
+    return Table(frame, "Readers' ratings over all classes", remarks)
+
+
+def table7_accuracy(cells: pd.DataFrame, baseline: str) -> Table:
+    """Accuracy in percent, mean ± sd: the baseline, then by dose the generators, x classifiers (Table 7 of the paper).
+
+    Arms without synthetic images other than the baseline (oversampling, say) follow it.
+    """
+    accuracy = accuracy_cells(cells)
+    accuracy = accuracy[accuracy["dose"].notna()].assign(first=lambda rows: rows["arm"] != baseline)
+    accuracy = accuracy.sort_values(["dose", "first"], kind="stable")
+    accuracy = accuracy.assign(
+        added=[f"+{int(dose)}" if dose else "0" for dose in accuracy["dose"]], row=training_data(accuracy)
+    )
+    text = [mean_and_sd(row, factor=100) for _, row in accuracy.iterrows()]
+    frame = grid(accuracy, ["added", "row"], "classifier", text, cells["classifier"].unique())
+    frame = frame.rename(columns={"added": "Added per class", "row": "Training data"})
+    remarks = [f"Mean ± sd over n = {span(accuracy['n'])} training runs."]
+    return Table(frame, "Accuracy (%) of classifiers on the test images", remarks, "Added per class")
+
+
+def table8_accuracy_change(cells: pd.DataFrame, baseline: str) -> Table:
+    """Mean change of accuracy from the baseline in percentage points, computed from Table 7's cells (Table 8)."""
+    means = mean_accuracy_changes(cells, baseline)
+    frame = means.map(lambda value: "" if pd.isna(value) else f"{round(value, 2) + 0.0:+.2f}")
+    frame.insert(0, "Training data", means.index)
+    remarks = [
+        f"Change from the same classifier's {baseline}, averaged over doses.",
+        "In the row of means each generator and dose has equal weight.",
+    ]
+    return Table(frame.reset_index(drop=True), "Mean change of accuracy in percentage points", remarks)
+
+
+def table9_per_class(cells: pd.DataFrame, baseline: str) -> Table:
+    """Precision, recall and F1 of each class, mean ± sd, for the classifier of the highest accuracy (Table 9).
+
+    Rows: the baseline, the other arms without synthetic images, and of each generator the arm with the highest
+    accuracy among those that have scores per class (the only one, where there is one).
+    """
+    scores = cells[cells["metric"].isin(list(PER_CLASS_METRICS))]
+    accuracy = accuracy_cells(cells)
+    accuracy = accuracy[accuracy["classifier"].isin(scores["classifier"])].sort_values(
+        "mean", ascending=False, kind="stable"
+    )
+    classifier = next(iter([*accuracy["classifier"], *scores["classifier"]]), "")
+    scores = scores[scores["classifier"] == classifier]
+    by_arm = accuracy[accuracy["classifier"] == classifier].drop_duplicates("arm").set_index("arm")["mean"]
+    arms = scores.drop_duplicates("arm")[["arm", "generator"]]
+    arms = arms.assign(accuracy=arms["arm"].map(by_arm).astype(float), appearance=range(len(arms)))
+    best = arms.sort_values("accuracy", ascending=False, kind="stable").drop_duplicates("generator")
+    best = best.assign(synthetic=best["arm"] != best["generator"], other=best["arm"] != baseline)
+    order = list(best.sort_values(["synthetic", "other", "appearance"])["arm"])
+    chosen = scores[scores["arm"].isin(order)]
+    chosen = chosen.assign(
+        heading=chosen["metric"].map(PER_CLASS_METRICS),
+        metric_place=chosen["metric"].map(list(PER_CLASS_METRICS).index),
+        arm_place=chosen["arm"].map(order.index),
+    ).sort_values(["metric_place", "arm_place"], kind="stable")
+    text = [mean_and_sd(row, decimals=4) for _, row in chosen.iterrows()]
+    frame = grid(chosen, ["heading", "arm"], "class", text, scores["class"].unique())
+    frame = frame.rename(columns={"heading": "Metric", "arm": "Training data"})
+    remarks = [
+        f"Mean ± sd over n = {span(chosen['n'])} training runs of {classifier}, the most accurate classifier.",
+        "Classifier and, of each generator, the arm were chosen by accuracy on the same images that are reported here.",
+    ]
+    caption = f"Precision, recall and F1 of each class ({classifier})" if classifier else "Scores of each class"
+    return Table(frame, caption, remarks, "Metric")
+
+
+def _fid_and_similarity(fid: float, similarity: float | None) -> str:
+    if pd.isna(fid):
+        return ""
+    return f"{fid:.2f}" if similarity is None or pd.isna(similarity) else f"{fid:.2f} ({similarity:.2f})"
+
+
+def _two_decimals(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.2f}"

@@ -1,0 +1,16 @@
+from synthworth.job import commit, job
+
+with job(snakemake) as spec:
+    from synthworth.report import write_report
+
+    write_report(
+        template=snakemake.input.template,
+        html=snakemake.output.html,
+        verdict=snakemake.input.verdict[0],
+        tests=snakemake.input.tests[0],
+        tables=snakemake.input.tables,
+        figures=snakemake.input.figures,
+        duplicates=snakemake.input.get("duplicates"),
+        commit=commit(),
+        **spec,
+    )
