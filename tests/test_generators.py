@@ -27,7 +27,7 @@ SETTINGS = {
             "mixed_precision": "no",
         },
         "model": {"block_out_channels": [8, 16], "attention_blocks": [1], "layers_per_block": 1},
-        "noise": {"training_steps": 50, "beta_schedule": "linear"},
+        "noise": {"training_steps": 50, "beta_schedule": "linear", "prediction": "epsilon"},
         "sampling": {"steps": 5, "mixed_precision": "no"},
         "sampling_batch_size": 3,
     }

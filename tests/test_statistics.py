@@ -290,6 +290,7 @@ def test_the_verdict_without_evidence_says_what_could_have_been_seen():
     rows = [
         comparison("ddpm+100", 0.004, -0.021, 0.029, "no evidence"),
         comparison("gan+100", -0.001, -0.009, 0.007, "no evidence"),
+        comparison("lora+100", -0.01, -0.025, 0.005, "no evidence"),
         comparison("oversampling", 0.05, 0.02, 0.08, "helps", dose=0),
     ]
     answer = verdict(pd.DataFrame(rows), margin=0.01)
@@ -302,6 +303,7 @@ def test_the_verdict_without_evidence_says_what_could_have_been_seen():
     )
     assert answer["arms"]["ddpm+100"]["reason"] == "inconclusive"
     assert answer["arms"]["gan+100"]["reason"] == "equivalent"
+    assert answer["arms"]["lora+100"]["reason"] == "inconclusive"
     assert answer["controls"]["oversampling"]["verdict"] == "helps"
 
 

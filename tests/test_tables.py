@@ -7,12 +7,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from synthworth.tables.typesetting import escape_latex, escape_markdown, write_table
 
 from synthworth import cells as cell_scores
 from synthworth.inputs import TABLES as SCORES
 from synthworth.published import read_published, write_published
 from synthworth.tables import TABLES, papers, render_table
+from synthworth.tables.typesetting import escape_latex, escape_markdown, write_table
 
 FOLDER = Path(__file__).parents[1] / "resources/published"
 PAPER_TABLES = sorted(name for name in TABLES if name[:6] in {f"table{number}" for number in range(5, 10)})

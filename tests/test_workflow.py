@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
 from house import HOUSE, TINY, command, copy_house, environment, planned, planned_files, snakemake
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -37,7 +37,7 @@ rule train_extractor:
         runtime=240,
     params:
         spec=specs.train_extractor,
-        code=fingerprint("features"),
+        code=fingerprint("domain_extractor"),
     script:
         "../scripts/train_extractor.py"
 

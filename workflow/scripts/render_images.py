@@ -1,5 +1,3 @@
-from pathlib import Path
-
 from synthworth.job import job
 
 with job(snakemake) as spec:

@@ -6,11 +6,11 @@ with job(snakemake) as spec:
     write_report(
         template=snakemake.input.template,
         html=snakemake.output.html,
-        verdict=snakemake.input.verdict[0],
-        tests=snakemake.input.tests[0],
+        verdict=snakemake.input.verdict,
+        tests=snakemake.input.tests,
         tables=snakemake.input.tables,
         figures=snakemake.input.figures,
-        duplicates=snakemake.input.get("duplicates"),
+        duplicates=snakemake.input.duplicates or None,
         commit=commit(),
         **spec,
     )

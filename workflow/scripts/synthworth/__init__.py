@@ -1,1 +1,3 @@
 """Synthworth: is synthetic data worth it, on my images?"""
+
+VERSION = "0.1.0"

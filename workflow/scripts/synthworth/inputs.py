@@ -1,6 +1,5 @@
 """Which artifacts each job takes, where that hangs on the config: the methods are input functions of rules."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +152,7 @@ class Inputs:
         """The scores that a figure shows."""
         return self.scores(wildcards.study, FIGURES[wildcards.figure])
 
-    def report(self, wildcards: Any) -> Mapping[str, list[str]]:
+    def report(self, wildcards: Any) -> dict[str, Any]:
         """What the report shows: from cached scores only tables and figures, else also what the data look like."""
         cached = self.config["cached_scores"] is not None
         if not cached:
@@ -164,11 +163,11 @@ class Inputs:
             pictures += [f"samples_{generator}"] if self.study.shards(generator) else []
             pictures += [f"figure3_progression_{generator}"]
         return {
-            "verdict": [self.scores(self.study.name, "verdict.json")],
-            "tests": [self.scores(self.study.name, "generators.csv")],
+            "verdict": self.scores(self.study.name, "verdict.json"),
+            "tests": self.scores(self.study.name, "generators.csv"),
             "tables": [f"{self.results}/tables/{table}.html" for table in tables],
             "figures": [f"{self.results}/figures/{figure}.png" for figure in [*FIGURES, *pictures]],
-            "duplicates": [] if cached else [f"{self.results}/scores/duplicates.csv"],
+            "duplicates": [] if cached else f"{self.results}/scores/duplicates.csv",
         }
 
     def scores(self, study: str, name: str) -> str:

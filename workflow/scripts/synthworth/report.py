@@ -6,7 +6,6 @@ The page holds its figures itself, so that it can be mailed; it loads nothing fr
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from synthworth import VERSION
 from synthworth.files import replacing
 from synthworth.tables.layout import PROTOCOLS
 
@@ -75,7 +75,7 @@ def write_report(
         data_tables=[fragments[name] for name in DATA_TABLES if name in fragments],
         duplicates=_duplicates(duplicates),
         tests=_tests(pd.read_csv(tests)),
-        version=_version(),
+        version=VERSION,
         commit=commit,
         config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
     )
@@ -110,11 +110,14 @@ def _duplicates(path: str | None) -> str:
 
 
 def _tests(tests: pd.DataFrame) -> str:
-    return ""
-
-
-def _version() -> str:
-    try:
-        return version("synthworth")
-    except PackageNotFoundError:
-        return "0.1.0"
+    """The rank tests over generators in words, as the paper has them."""
+    overall = tests[tests["test"] == "kruskal_wallis"].iloc[0]
+    if pd.isna(overall["p"]):
+        return f"Kruskal–Wallis and Dunn–Bonferroni tests over generators say nothing here: {overall['reason']}."
+    pairs = tests[(tests["test"] == "dunn_bonferroni") & (tests["p"] < 0.05)]
+    named = ", ".join(f"{row.generator_1} and {row.generator_2} (p = {row.p:.2g})" for row in pairs.itertuples())
+    return (
+        f"Kruskal–Wallis over generators: H = {overall['statistic']:.2f}, p = {overall['p']:.2g}. "
+        f"Dunn–Bonferroni: {f'these differ: {named}' if named else 'no two generators differ'}. "
+        "These tests take runs as independent and describe; the verdict rests on the comparisons above."
+    )

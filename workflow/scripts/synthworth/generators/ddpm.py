@@ -1,4 +1,4 @@
-"""The unconditional DDPM (Ho et al. 2020) of the critical assessment: a U-Net that predicts the noise in an image.
+"""The unconditional DDPM (Ho et al. 2020) of the critical assessment: a U-Net that takes the noise out of an image.
 
 diffusers' `UNet2DModel` and `DDPMScheduler`, as Table 3's column "Unconditional" trains them. A checkpoint is a
 folder that `DDPMPipeline.from_pretrained` loads.
@@ -34,7 +34,9 @@ def build(
     torch.manual_seed(seeds.seed(seed, "weights"))
     model = UNet2DModel(**_architecture(settings["model"], images.shape[1], images.shape[3]))
     noise_scheduler = DDPMScheduler(
-        num_train_timesteps=settings["noise"]["training_steps"], beta_schedule=settings["noise"]["beta_schedule"]
+        num_train_timesteps=settings["noise"]["training_steps"],
+        beta_schedule=settings["noise"]["beta_schedule"],
+        prediction_type=settings["noise"]["prediction"],
     )
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -56,7 +58,12 @@ def build(
         steps = settings["noise"]["training_steps"]
         timesteps = torch.randint(0, steps, (len(rows),), generator=generator, device=clean.device)[share]
         noisy = noise_scheduler.add_noise(clean, noise, timesteps)
-        return mse_loss(model(noisy, timesteps).sample.float(), noise)
+        target = {
+            "epsilon": lambda: noise,
+            "v_prediction": lambda: noise_scheduler.get_velocity(clean, noise, timesteps),
+            "sample": lambda: clean,
+        }[settings["noise"]["prediction"]]()
+        return mse_loss(model(noisy, timesteps).sample.float(), target)
 
     def save_checkpoint(folder: Path) -> None:
         DDPMPipeline(accelerator.unwrap_model(model), noise_scheduler).save_pretrained(folder)

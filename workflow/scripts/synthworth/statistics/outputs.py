@@ -31,7 +31,7 @@ def write_comparisons(
     """
     runs = [{**name, "path": path} for name, path in zip(names, predictions, strict=True)]
     frame = compare_arms(read_predictions(runs), baseline, metric, confidence, replicates, seed)
-    _write_csv(frame, comparisons)
+    _write_csv(frame, output)
 
 
 def write_generators(runs: str | Path, generators: str | Path, *, metric: str) -> None:
