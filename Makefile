@@ -13,7 +13,7 @@ demo: setup
 	@echo "The report: $(CURDIR)/results/demo/report/index.html"
 
 test: setup lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: setup
 	$(BIN)/ruff check .

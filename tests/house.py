@@ -44,7 +44,7 @@ def snakemake(folder: Path, *arguments: str, check: bool = True) -> str:
 
 def planned(folder: Path, *arguments: str) -> dict[str, int]:
     """{rule: number of jobs} that snakemake would run; empty where nothing is to be done."""
-    output = snakemake(folder, "--dry-run", "--cores", "2", "--quiet", "rules", *arguments)
+    output = snakemake(folder, *arguments, "--dry-run", "--cores", "2", "--quiet", "rules")
     table = re.search(r"^job +count\n-+ +-+\n((?:\S+ +\d+\n)+)", output, re.MULTILINE)
     if table is None:
         assert "Nothing to be done" in output, output[-3000:]
@@ -56,7 +56,7 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 
 def planned_files(folder: Path, *arguments: str) -> list[tuple[str, list[str], list[str]]]:
     """(rule, inputs, outputs) of every job of the whole study, finished or not."""
-    output = snakemake(folder, "--dry-run", "--forceall", "--cores", "2", *arguments)
+    output = snakemake(folder, *arguments, "--dry-run", "--forceall", "--cores", "2")
     jobs = []
     for block in re.split(r"\n(?=(?:local)?(?:rule|checkpoint) \w+:\n)", output)[1:]:
         rule = re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", block).group(1)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from synthworth.config import compose, validate
+from synthworth.config import compose, read_changes, validate
 from synthworth.errors import StudyError
 
 HOUSE = Path(__file__).parents[1]
@@ -44,6 +44,19 @@ def test_compose_changes_neither_part():
     compose(default, changes)
     assert default == DEFAULT
     assert changes == {"arms": {"baseline": {}}}
+
+
+def test_later_files_and_then_the_command_line_are_believed(tmp_path):
+    (tmp_path / "a.yaml").write_text("study: a\ndataset: {size: 64, fit: pad}\n")
+    (tmp_path / "b.yaml").write_text("dataset: {size: 96}\n")
+    # Within braces Snakemake hands numbers and null over as text.
+    line = {"dataset": {"size": "32", "classes": "null"}, "seeds": {"runs": ["1", "2"]}, "threads": 2}
+    assert read_changes([tmp_path / "a.yaml", tmp_path / "b.yaml"], line) == {
+        "study": "a",
+        "dataset": {"size": 32, "fit": "pad", "classes": None},
+        "seeds": {"runs": [1, 2]},
+        "threads": 2,
+    }
 
 
 @pytest.mark.parametrize(

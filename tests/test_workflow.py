@@ -1,6 +1,7 @@
 """The DAG: what runs, what runs again after a change, and what no training job may see."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from house import HOUSE, TINY, command, copy_house, environment, planned, planned_files, snakemake
+
+# With the other module that looks at the finished study in one process, which then makes it once.
+pytestmark = pytest.mark.xdist_group("study")
 
 GOLDEN = Path(__file__).parent / "golden"
 # From a training on: what comes after scores of runs.
@@ -21,12 +25,12 @@ AFTER_RUNS = {
     "write_report": 1,
     "all": 1,
 }
-# From a generator's checkpoints on, for three classes, two steps, three arms of which two are synthetic, two seeds.
+# From a generator's checkpoints on, for two classes, two steps, three arms of which two are synthetic, two seeds.
 AFTER_SELECTION = AFTER_RUNS | {
     "collect_curves": 1,
     "select_checkpoint": 1,
     "collect_fidelity": 1,
-    "synthesize_shard": 6,
+    "synthesize_shard": 4,
     "train_classifier": 4,
     "evaluate_classifier": 4,
     "render_table": 5,
@@ -65,7 +69,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
         ),
         pytest.param(
             ["arms={baseline: {}, ddpm: {per_class: [4, 8, 12]}}"],
-            AFTER_RUNS | {"synthesize_shard": 3, "train_classifier": 2, "evaluate_classifier": 2},
+            AFTER_RUNS | {"synthesize_shard": 2, "train_classifier": 2, "evaluate_classifier": 2},
             id="more images of each class",
         ),
         pytest.param(
@@ -77,24 +81,24 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
             ["generators={ddpm: {checkpoints: {last: 12}}}"],
             # Segment 12 only; segment 8 is the end of a finished chain. The choice among checkpoints is made anew.
             AFTER_SELECTION
-            | {"finish_generator": 3, "sample_checkpoint": 3, "extract_features": 3, "score_checkpoint": 6},
+            | {"finish_generator": 2, "sample_checkpoint": 2, "extract_features": 2, "score_checkpoint": 4},
             id="longer training",
         ),
         pytest.param(
             ["synthesis={shard_size: 8}"],
             AFTER_RUNS
-            | {"synthesize_shard": 3, "train_classifier": 4, "evaluate_classifier": 4, "draw_synthetic_samples": 1},
+            | {"synthesize_shard": 2, "train_classifier": 4, "evaluate_classifier": 4, "draw_synthetic_samples": 1},
             id="images per shard",
         ),
         pytest.param(
             ["generators={ddpm: {training: {learning_rate: 1.0e-6, weight_decay: 1.0e-4}}}"],
             AFTER_SELECTION
             | {
-                "train_generator": 3,
-                "finish_generator": 3,
-                "sample_checkpoint": 6,
-                "extract_features": 6,
-                "score_checkpoint": 12,
+                "train_generator": 2,
+                "finish_generator": 2,
+                "sample_checkpoint": 4,
+                "extract_features": 4,
+                "score_checkpoint": 8,
             },
             id="two numbers that swapped places",
         ),
@@ -122,7 +126,7 @@ EDITS = {
         "draw_figure": 1,
     },
     "classifiers/evaluation.py": AFTER_RUNS | {"evaluate_classifier": 6},
-    "fidelity/ms_ssim.py": AFTER_SELECTION | {"score_checkpoint": 6},
+    "fidelity/ms_ssim.py": AFTER_SELECTION | {"score_checkpoint": 4},
     "report.py": {},
 }
 
@@ -268,6 +272,4 @@ def test_two_snakemakes_do_not_work_on_one_study(finished):
     assert handle is not None
     output = snakemake(finished, "--cores", "1", "--configfile", TINY, "--forcerun", "write_report", check=False)
     assert "Another snakemake works on this study" in output
-    import os
-
     os.close(handle)

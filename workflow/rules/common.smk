@@ -5,12 +5,11 @@ import sys
 from pathlib import Path
 
 import yaml
-from snakemake.exceptions import WorkflowError
 
 HOUSE = Path(workflow.basedir)
 sys.path.insert(0, str(HOUSE / "workflow" / "scripts"))
 
-from synthworth.config import compose, validate
+from synthworth.config import compose, read_changes, validate
 from synthworth.errors import StudyError
 from synthworth.fingerprint import fingerprint
 from synthworth.inputs import FIGURES, PUBLISHED_FIGURES, PUBLISHED_TABLES, TABLES, Inputs
@@ -21,12 +20,13 @@ from synthworth.study import Study
 # Snakemake has merged config files key by key; the user's own part says which of the named entries are to run.
 try:
     default = yaml.safe_load((HOUSE / "config" / "config.yaml").read_text(encoding="utf-8"))
-    config = compose(default, workflow.config_settings.overwrite_config)
+    changes = read_changes(workflow.config_settings.configfiles, workflow.config_settings.config)
+    config = compose(default, changes)
     validate(config, HOUSE / "workflow" / "schemas" / "config.schema.yaml")
     study = Study(config)
     classes = list(study.classes)
 except StudyError as error:
-    raise WorkflowError(str(error)) from None
+    sys.exit(f"\n{error}\n")
 
 inputs = Inputs(study)
 specs = Specs(study)
@@ -59,6 +59,18 @@ wildcard_constraints:
 # Two snakemakes on one study would do each other's jobs. Unlike Snakemake's own, this lock dies with its process.
 onstart:
     hold(Path(inputs.results) / ".lock")
+
+
+def mendable(input_function):
+    """The input function, which ends snakemake with the message alone where the user can mend what is wrong."""
+
+    def function(wildcards):
+        try:
+            return input_function(wildcards)
+        except StudyError as error:
+            sys.exit(f"\n{error}\n")
+
+    return function
 
 
 def generator_code(wildcards):

@@ -20,7 +20,7 @@ rule draw_phantoms:
 
 rule inspect_images:
     input:
-        inputs.dataset,
+        mendable(inputs.dataset),
     output:
         index="results/{study}/data/index.csv",
     log:

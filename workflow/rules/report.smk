@@ -51,7 +51,7 @@ rule render_table:
 
 rule write_report:
     input:
-        unpack(inputs.report),
+        unpack(mendable(inputs.report)),
         template="workflow/report/index.html.j2",
     output:
         html="results/{study}/report/index.html",

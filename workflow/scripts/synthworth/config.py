@@ -1,7 +1,7 @@
 """A study's config: put together from the default and the user's, then held against the grammar."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,17 @@ def compose(default: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     return config
 
 
+def read_changes(files: Iterable[str | Path], command_line: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user wants changed: config files, later ones first to be believed, and the `--config` of a command.
+
+    Snakemake leaves numbers within the braces of `--config dataset='{size: 64}'` as text; here they are numbers.
+    """
+    changes: dict[str, Any] = {}
+    for file in files:
+        changes = _merge(changes, yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {})
+    return _merge(changes, _typed(dict(command_line)))
+
+
 def validate(config: Mapping[str, Any], schema: Path) -> None:
     """Holds a composed config against the grammar; raises one StudyError that lists all problems by config key."""
     grammar = yaml.safe_load(schema.read_text(encoding="utf-8"))
@@ -51,6 +62,14 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         else:
             merged[key] = deepcopy(value)
     return merged
+
+
+def _typed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_typed(item) for item in value]
+    return yaml.safe_load(value) if isinstance(value, str) else value
 
 
 def _at(config: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:

@@ -1,0 +1,226 @@
+"""Whole studies: what a finished one holds, that it survives kills, that real images work, and that it learns."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from house import HOUSE, TINY, command, copy_house, environment, snakemake
+from safetensors.torch import load_file
+
+from synthworth.config import compose
+from synthworth.features import load_extractor
+from synthworth.fidelity.fid import fid
+from synthworth.generators import sample, train_generator
+from synthworth.shards import read_shard
+from synthworth.synthesis import conditions
+
+pytestmark = pytest.mark.xdist_group("study")
+
+CXR4 = HOUSE.parent / "shared" / "data" / "cxr4"
+LONG = "generators={ddpm: {checkpoints: {every: 100, last: 200}}}"
+CHAIN = "results/tiny/generators/ddpm/viral"
+
+
+def test_every_stage_has_left_its_artifacts(finished):
+    results = finished / "results" / "tiny"
+    for scope in ("healthy", "viral"):
+        models = {path.name for path in (results / "generators" / "ddpm" / scope).iterdir()}
+        assert models == {"step-4", "step-8", "state-8.pt"}
+    scores = {path.name for path in (results / "scores").iterdir()}
+    assert scores == {
+        *("demographics.csv", "classes.csv", "duplicates.csv", "fidelity.csv", "runs.csv", "cells.csv"),
+        *("comparisons.csv", "generators.csv", "verdict.json"),
+    }
+    for table in (
+        "table1_demographics",
+        "table2_classes",
+        "table5_fid",
+        "table7_accuracy",
+        "table9_per_class",
+        "effects",
+    ):
+        text = (results / "tables" / f"{table}.md").read_text()
+        assert "No scores" not in text
+        assert "Protocol: honest" in text
+    runs = pd.read_csv(results / "scores" / "runs.csv")
+    assert len(runs.groupby(["classifier", "arm", "seed"])) == 6
+    assert not list(results.rglob(".incomplete-*"))
+
+
+def test_patients_are_in_one_split_and_splits_hold_what_the_index_says(finished):
+    data = finished / "results" / "tiny" / "data"
+    splits = {split: pd.read_csv(data / split / "index.csv") for split in ("train", "select", "test")}
+    patients = [set(rows["patient"]) for rows in splits.values()]
+    assert not (patients[0] & patients[1] or patients[0] & patients[2] or patients[1] & patients[2])
+    assert sum(len(rows) for rows in splits.values()) == len(pd.read_csv(data / "index.csv"))
+    for split, rows in splits.items():
+        images = np.load(data / split / "images-32.npy")
+        assert images.shape == (len(rows), 32, 32, 1)
+        assert images.std() > 20
+
+
+def test_shards_hold_the_images_of_the_chosen_checkpoint(finished):
+    results = finished / "results" / "tiny"
+    chosen = json.loads((results / "fidelity" / "ddpm" / "selected.json").read_text())["checkpoints"]
+    for label, checkpoint in chosen.items():
+        images, rows = read_shard(results / "synthesis" / "ddpm" / label / "images-0-3.parquet")
+        assert set(rows["step"]) == {checkpoint["step"]}
+        folder = results / "fidelity" / "ddpm" / label / f"step-{checkpoint['step']}" / label
+        # The scored samples and the shard are the same images, made by different jobs in different batches.
+        sampled, _ = read_shard(folder / "samples.parquet")
+        assert np.abs(sampled[:4].astype(int) - images).max() <= 1
+
+
+def test_the_report_holds_its_figures_and_its_answer(finished):
+    report = (finished / "results" / "tiny" / "report" / "index.html").read_text()
+    verdict = json.loads((finished / "results" / "tiny" / "scores" / "verdict.json").read_text())
+    assert verdict["answer"] in report
+    assert "drawn phantoms, no patients" in report
+    assert report.count("data:image/png;base64,") == 7
+    assert "http" not in report.replace("http-equiv", "")
+
+
+def test_progress_of_long_jobs_and_provenance_stand_in_the_logs(finished):
+    log = (finished / "results/tiny/logs/train_generator/ddpm-viral-8.log").read_text()
+    provenance, _ = json.JSONDecoder().raw_decode(log)
+    assert provenance["spec"]["settings"]["training"]["batch_size"] == 4
+    assert provenance["threads"] == 1
+
+
+def chain_files(house):
+    weights = load_file(house / CHAIN / "step-200" / "unet" / "diffusion_pytorch_model.safetensors")
+    return {name: tensor.numpy() for name, tensor in weights.items()}
+
+
+def wait_for(path: Path, text: str, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not (path.exists() and text in path.read_text()):
+        assert process.poll() is None, "snakemake ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def job_processes(house: Path) -> list[int]:
+    """The processes that run a script of this house."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                line = (folder / "cmdline").read_bytes()
+                inside = os.readlink(folder / "cwd") == str(house)
+            except OSError:
+                continue
+            if inside and b".snakemake/scripts" in line:
+                found.append(int(folder.name))
+    return found
+
+
+def test_kills_leave_the_final_checkpoint_as_it_would_have_been(finished, tmp_path):
+    arguments = ["--cores", "1", "--configfile", TINY, "--config", LONG]
+    target = f"{CHAIN}/step-200"
+    houses = {}
+    for name in ("undisturbed", "killed"):
+        houses[name] = copy_house(tmp_path / name)
+        shutil.copytree(finished / "results/tiny/data", houses[name] / "results/tiny/data", copy_function=shutil.copy2)
+        shutil.copytree(finished / "results/tiny/phantoms", houses[name] / "results/tiny/phantoms")
+    snakemake(houses["undisturbed"], target, *arguments)
+
+    house = houses["killed"].resolve()
+    log = house / "results/tiny/logs/train_generator/ddpm-viral-200.log"
+    run = command(target, *arguments)
+    # First the training job is killed in its second segment,
+    first = subprocess.Popen(run, cwd=house, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(log, '"step": 150', first)
+    for process in job_processes(house):
+        os.kill(process, signal.SIGKILL)
+    assert first.wait(timeout=60) != 0
+    assert (house / CHAIN / "step-100").is_dir()
+    assert not (house / CHAIN / "step-200").exists()
+    log.unlink()
+    # then snakemake itself, whose job lives on,
+    second = subprocess.Popen(run, cwd=house, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(log, '"step": 150', second)
+    second.kill()
+    second.wait()
+    # and the same command goes on.
+    output = snakemake(house, target, *arguments)
+    assert "waiting for it to end" in output or not job_processes(house)
+    expected, found = chain_files(houses["undisturbed"]), chain_files(house)
+    assert expected.keys() == found.keys()
+    for name in expected:
+        np.testing.assert_array_equal(expected[name], found[name])
+
+
+def test_it_learns(tmp_path):
+    """On phantoms a short training brings the DDPM's FID down, and a classifier beats the most frequent class."""
+    house = copy_house(tmp_path)
+    default = yaml.safe_load((house / "config/config.yaml").read_text())
+    config = compose(default, yaml.safe_load((house / "config/demo.yaml").read_text()))
+    arguments = ["--configfile", "config/demo.yaml", "--cores", "2"]
+    runs = [f"results/demo/classifiers/test_resnet/baseline/seed-{seed}/predictions.csv" for seed in (1, 2)]
+    snakemake(house, "results/demo/fidelity/extractors/domain", *runs, *arguments)
+
+    data = house / "results/demo/data/train"
+    settings = config["generators"]["ddpm"]
+    checkpoints = {}
+    for step in (0, 240):
+        checkpoints[step] = tmp_path / f"step-{step}"
+        train_generator(
+            images=str(data / "images-32.npy"),
+            index=str(data / "index.csv"),
+            state=None,
+            checkpoint=str(checkpoints[step]),
+            next_state=str(tmp_path / f"state-{step}.pt"),
+            name="ddpm",
+            classes=["healthy"],
+            step=step,
+            settings=settings,
+            seed=1,
+        )
+    extractor = load_extractor("domain", house / "results/demo/fidelity/extractors/domain")
+    rows = pd.read_csv(data / "index.csv")
+    real = extractor(np.load(data / "images-32.npy")[rows["class"] == "healthy"])
+    wanted = conditions(1, "ddpm", "healthy", "healthy", 0, 19)
+    scores = {step: fid(real, extractor(sample("ddpm", path, wanted, settings))) for step, path in checkpoints.items()}
+    assert scores[240] < scores[0] / 3, scores
+
+    for run in runs:
+        predictions = pd.read_csv(house / run)
+        names = [column.removeprefix("p_") for column in predictions if column.startswith("p_")]
+        chosen = predictions[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)
+        accuracy = (np.array(names)[chosen] == predictions["class"]).mean()
+        majority = predictions["class"].value_counts(normalize=True).max()
+        assert accuracy > majority + 0.05, (accuracy, majority)
+
+
+@pytest.mark.skipif(not CXR4.is_dir(), reason="the real chest X-rays are not here")
+def test_a_study_of_real_chest_x_rays(tmp_path):
+    house = copy_house(tmp_path)
+    small = {
+        "dataset": f"{{manifest: {CXR4 / 'manifest.csv'}, size: 32}}",
+        "generators": "{ddpm: {checkpoints: {every: 10, last: 10}, sampling: {steps: 5}}}",
+        "fidelity": "{images: 8}",
+        "synthesis": "{shard_size: 8}",
+        "classifiers": "{defaults: {size: 32, training: {epochs: 2}}, test_resnet: {}, test_efficientnet: {}}",
+        "arms": "{baseline: {}, ddpm: {per_class: [8]}}",
+        "seeds": "{runs: [1]}",
+    }
+    changes = [f"{key}={value}" for key, value in small.items()]
+    snakemake(house, "--cores", "2", "--configfile", "tests/configs/cxr4.yaml", "--config", *changes)
+    results = house / "results/cxr4"
+    counts = pd.read_csv(results / "scores/classes.csv").set_index(["class", "split"])["images"]
+    assert counts.loc["all"].sum() == 468
+    assert dict(counts.loc["covid19"].items()) == {"train": 23, "select": 7, "test": 8}
+    verdict = json.loads((results / "scores/verdict.json").read_text())
+    assert verdict["arms"]["ddpm+8"]["n_images"] == counts["all", "test"]
+    # One seed says nothing of the chance in training, and the verdict says so.
+    assert verdict["arms"]["ddpm+8"]["reason"] == "unknown"
+    assert (results / "report/index.html").stat().st_size > 100_000
