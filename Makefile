@@ -36,4 +36,4 @@ lock:
 		--group dev pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf results/demo .snakemake
+	rm -rf results/demo

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from synthworth.classifiers.data import real_images
-from synthworth.classifiers.evaluation import evaluate_classifier, predict
+from synthworth.classifiers.evaluation import evaluate_classifier
 from synthworth.classifiers.models import create_classifier, save_classifier
+from synthworth.classifiers.prediction import predict
 from synthworth.errors import StudyError
 
 CLASSES = ["healthy", "viral", "fungal"]

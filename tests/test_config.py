@@ -39,6 +39,15 @@ def test_defaults_alone_choose_nothing():
     assert {entry["dropout"] for entry in config["classifiers"].values()} == {0.3}
 
 
+def test_arms_of_the_default_go_with_what_they_lean_on():
+    assert "oversampling" not in compose(DEFAULT, {"classifiers": {"resnet50": {}}})["arms"]
+    assert "oversampling" in compose(DEFAULT, {"classifiers": {"convnext_small": {}}})["arms"]
+    other = {"generators": {"other": DEFAULT["generators"]["ddpm"]}}
+    assert list(compose(DEFAULT, other)["arms"]) == ["baseline", "oversampling"]
+    # What the user names stays, and is reported where it is wrong.
+    assert "ddpm" in compose(DEFAULT, other | {"arms": {"baseline": {}, "ddpm": {}}})["arms"]
+
+
 def test_compose_changes_neither_part():
     default, changes = deepcopy(DEFAULT), {"arms": {"baseline": {}}}
     compose(default, changes)
@@ -50,12 +59,18 @@ def test_later_files_and_then_the_command_line_are_believed(tmp_path):
     (tmp_path / "a.yaml").write_text("study: a\ndataset: {size: 64, fit: pad}\n")
     (tmp_path / "b.yaml").write_text("dataset: {size: 96}\n")
     # Within braces Snakemake hands numbers and null over as text.
-    line = {"dataset": {"size": "32", "classes": "null"}, "seeds": {"runs": ["1", "2"]}, "threads": 2}
+    line = {
+        "dataset": {"size": "32", "classes": "null"},
+        "seeds": {"runs": ["1", "2"]},
+        "threads": 2,
+        "classifiers": {"a": {"training": {"mixed_precision": "no", "learning_rate": "1e-3"}, "pretrained": "false"}},
+    }
     assert read_changes([tmp_path / "a.yaml", tmp_path / "b.yaml"], line) == {
         "study": "a",
         "dataset": {"size": 32, "fit": "pad", "classes": None},
         "seeds": {"runs": [1, 2]},
         "threads": 2,
+        "classifiers": {"a": {"training": {"mixed_precision": "no", "learning_rate": 0.001}, "pretrained": False}},
     }
 
 

@@ -14,7 +14,7 @@ JOB = """
 import sys, time
 from pathlib import Path
 from synthworth.devices import lease
-count, locks, seconds = int(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+count, locks, seconds = int(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2] else None, float(sys.argv[3])
 held = lease(count, locks)
 start = time.monotonic()
 time.sleep(seconds)
@@ -65,11 +65,15 @@ def test_without_devices_the_lease_is_empty(tmp_path, monkeypatch):
     assert devices.lease(1, tmp_path) == []
 
 
-def test_the_schedulers_choice_stands(tmp_path, monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "17")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    assert devices.lease(1, tmp_path, candidates=["0"]) == ["5"]
-    assert list(tmp_path.iterdir()) == []
+def test_allocations_of_slurm_have_their_own_locks(tmp_path):
+    # SLURM numbers the devices of each allocation from 0.
+    one = {"TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": "0", "SLURM_JOB_ID": "17"}
+    jobs = [start(1, "", 2.0, **one), start(1, "", 2.0, **one | {"SLURM_JOB_ID": "18"}), start(1, "", 2.0, **one)]
+    spans = [[float(time) for time in job.communicate(timeout=60)[0].split()[:2]] for job in jobs]
+    (begin, end), (other_begin, other_end), (third_begin, third_end) = spans
+    assert begin < other_end
+    assert other_begin < end
+    assert third_end <= begin or end <= third_begin
 
 
 @pytest.mark.parametrize(("inherited", "expected"), [("0,1", ["0", "1"]), ("GPU-ab", ["GPU-ab"]), ("-1", []), ("", [])])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from synthworth import figures
 from synthworth.figure_style import generator_looks, save_figure
-from synthworth.inputs import FIGURES as SCORES
+from synthworth.inputs import FIGURE_SCORES as SCORES
 from synthworth.published import read_published
 from synthworth.sheets import figure3_progression, sample_sheet
 

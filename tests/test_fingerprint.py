@@ -76,6 +76,16 @@ def test_an_unknown_module_is_an_error(package):
         fingerprint("no_such")
 
 
+def test_contents_count_and_file_times_do_not(tmp_path):
+    page = tmp_path / "page.j2"
+    page.write_text("a")
+    before = module.contents(page)
+    page.touch()
+    assert module.contents(page) == before
+    page.write_text("b")
+    assert module.contents(page) != before
+
+
 def test_the_same_in_every_process():
     script = "from synthworth.fingerprint import fingerprint; print(fingerprint('generators.ddpm', 'generators'))"
     scripts = Path(module.__file__).parents[1]

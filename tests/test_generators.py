@@ -29,7 +29,6 @@ SETTINGS = {
         "model": {"block_out_channels": [8, 16], "attention_blocks": [1], "layers_per_block": 1},
         "noise": {"training_steps": 50, "beta_schedule": "linear", "prediction": "epsilon"},
         "sampling": {"steps": 5, "mixed_precision": "no"},
-        "sampling_batch_size": 3,
     }
 }
 
@@ -102,8 +101,8 @@ def test_a_segment_leaves_nothing_but_checkpoint_and_state(split, name):
 @pytest.mark.parametrize("name", METHODS)
 def test_an_image_is_the_same_whatever_batch_it_is_in(split, name):
     checkpoint = train(split, name, None, 2)
-    together = sample(name, checkpoint, conditions(0, 1, 2, 3), SETTINGS[name])
-    alone = np.concatenate([sample(name, checkpoint, conditions(i), SETTINGS[name]) for i in (3, 0)])
+    together = sample(name, checkpoint, conditions(0, 1, 2, 3), SETTINGS[name], batch_size=3)
+    alone = np.concatenate([sample(name, checkpoint, conditions(i), SETTINGS[name], batch_size=8) for i in (3, 0)])
     assert together.dtype == np.uint8
     assert together.shape == (4, 32, 32, 1)
     # Batches differ in the order of sums: one grey level of 255 at the most.

@@ -11,15 +11,8 @@ from PIL import Image
 from test_images import SECRET, write_dicom
 
 from synthworth.errors import StudyError
-from synthworth.manifest import (
-    derive_classes,
-    inspect_images,
-    list_folder,
-    read_index,
-    read_manifest,
-    write_images,
-    write_index,
-)
+from synthworth.ingestion import inspect_images, write_images, write_index
+from synthworth.manifest import derive_classes, list_folder, read_index, read_manifest
 
 CLASSES = {"healthy": "healthy", "viral": "viral pneumonia"}
 
@@ -358,7 +351,14 @@ def test_index_of_sound_images(tmp_path):
 def test_accents_in_either_unicode_form(tmp_path):
     draw(tmp_path / unicodedata.normalize("NFD", "für.png"))
     manifest = write_manifest(tmp_path, unicodedata.normalize("NFC", "für.png") + ",p,healthy")
-    assert len(inspect_images(read_manifest(manifest), tmp_path, CLASSES)) == 1
+    assert len(inspect_images(read_manifest(manifest), tmp_path, {"healthy": "healthy"})) == 1
+
+
+def test_a_class_without_images(tmp_path):
+    draw(tmp_path / "a.png")
+    manifest = write_manifest(tmp_path, "a.png,p,healthy")
+    with pytest.raises(StudyError, match=r"no image has the label 'viral pneumonia'; take it out of `dataset.classes`"):
+        inspect_images(read_manifest(manifest), tmp_path, CLASSES)
 
 
 def test_index_of_a_folder(tmp_path):
@@ -373,7 +373,7 @@ def indexed(folder, numbers):
     for number in numbers:
         draw(folder / f"{number}.png", number)
     manifest = write_manifest(folder, *[f"{number}.png,p{number},healthy" for number in numbers])
-    write_index(folder / "index.csv", CLASSES, manifest=manifest)
+    write_index(folder / "index.csv", {"healthy": "healthy"}, manifest=manifest)
     return manifest, folder / "index.csv"
 
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from synthworth.errors import StudyError
 from synthworth.images import decode, perceptual_hash
-from synthworth.manifest import inspect_images, read_manifest
+from synthworth.ingestion import inspect_images
+from synthworth.manifest import read_manifest
 from synthworth.splits import NEAR_DISTANCE, near_duplicates, split_patients, write_splits
 
 HONEST = {"train": 0.6, "select": 0.2, "test": 0.2}
@@ -93,7 +94,9 @@ def test_class_too_small_for_its_splits():
     assert len(error.value.problems) == 2
     assert "class 'rare': 2 patient(s) for 3 splits (train, select, test)" in error.value.problems[1]
     assert "; add patients, leave the class out" in error.value.problems[1]
-    split_patients(index[index["class"] != "b"], PAPER, 0, NO_PAIRS)
+    with pytest.raises(StudyError, match="class 'rare': 1 image for training, two are the least"):
+        split_patients(index[index["class"] != "b"], PAPER, 0, NO_PAIRS)
+    split_patients(make_index({"a": 30, "rare": 3}), PAPER, 0, NO_PAIRS)
 
 
 def test_near_duplicates_are_kept_together_and_counted_as_one_patient():

@@ -70,6 +70,8 @@ def test_a_study_without_images_says_how_to_give_them():
         ({"fidelity": {"extractors": {"domain": {"kind": "domain"}}}}, "fidelity.metrics.fid.extractor"),
         ({"generators": {"ddpm": {"checkpoints": {"every": 1000}}}}, "13750 is no multiple"),
         ({"generators": {"ddpm": {"gpus": 3}}}, "must be a multiple of `gpus`"),
+        ({"generators": {"ddpm": {"checkpoints": {"last": 15000}}}}, "the cosine's learning rate is 0"),
+        ({"study": "published"}, "holds the papers' own tables"),
         ({"dataset": {"manifest": "a.csv", "folder": "b"}}, "give one of manifest, folder"),
         ({"dataset": {"classes": ["all", "healthy"]}}, "`all` is no name for a class"),
         ({"statistics": {"baseline": "b"}, "arms": {"b": {"generator": "ddpm", "per_class": 5}}}, "without synthetic"),

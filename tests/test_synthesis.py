@@ -14,7 +14,7 @@ def sampler(monkeypatch):
     """A sampler whose image shows its seed, and which remembers the checkpoints it was given."""
     used = []
 
-    def sample(method, checkpoint, conditions, settings):
+    def sample(method, checkpoint, conditions, settings, batch_size):
         used.append(checkpoint)
         return np.stack([np.full((8, 8, 1), seed % 251, np.uint8) for seed in conditions["seed"]])
 
@@ -39,7 +39,7 @@ def test_a_shard_comes_from_the_chosen_checkpoint(tmp_path, sampler):
     chosen = {"scope": "covid19", "step": 240, "metric": "fid", "extractor": "", "reference": "", "value": 1.0}
     selected = tmp_path / "selected.json"
     selected.write_text(json.dumps({"checkpoints": {"covid19": chosen}, "rule": ""}))
-    synthesis.synthesize_shard(str(selected), "models", str(tmp_path / "shard.parquet"), NAMES, 30, 59, {})
+    synthesis.synthesize_shard(str(selected), "models", str(tmp_path / "shard.parquet"), NAMES, 30, 59, {}, 8)
     assert [str(checkpoint) for checkpoint in sampler] == ["models/covid19/step-240"]
     images, rows = read_shard(tmp_path / "shard.parquet")
     assert list(rows["index"]) == list(range(30, 60))
@@ -50,7 +50,7 @@ def test_a_shard_comes_from_the_chosen_checkpoint(tmp_path, sampler):
 
 def test_samples_of_a_checkpoint_are_its_first_images(tmp_path):
     names = NAMES | {"scope": "covid19", "step": 120}
-    synthesis.sample_checkpoint("models/covid19/step-120", str(tmp_path / "a.parquet"), names, 0, 4, {})
-    synthesis.sample_checkpoint("models/covid19/step-120", str(tmp_path / "b.parquet"), names, 0, 9, {})
+    synthesis.sample_checkpoint("models/covid19/step-120", str(tmp_path / "a.parquet"), names, 0, 4, {}, 8)
+    synthesis.sample_checkpoint("models/covid19/step-120", str(tmp_path / "b.parquet"), names, 0, 9, {}, 4)
     few, many = read_shard(tmp_path / "a.parquet")[0], read_shard(tmp_path / "b.parquet")[0]
     np.testing.assert_array_equal(few, many[:5])

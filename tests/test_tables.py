@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from synthworth import cells as cell_scores
-from synthworth.inputs import TABLES as SCORES
+from synthworth.inputs import TABLE_SCORES as SCORES
 from synthworth.published import read_published, write_published
 from synthworth.tables import TABLES, papers, render_table
 from synthworth.tables.typesetting import escape_latex, escape_markdown, write_table

@@ -268,7 +268,7 @@ def test_lint_is_clean(tmp_path):
 def test_two_snakemakes_do_not_work_on_one_study(finished):
     from synthworth.lock import try_lock
 
-    handle = try_lock(finished / "results/tiny/.lock")
+    handle = try_lock(finished / ".snakemake/tiny.lock")
     assert handle is not None
     output = snakemake(finished, "--cores", "1", "--configfile", TINY, "--forcerun", "write_report", check=False)
     assert "Another snakemake works on this study" in output

@@ -11,8 +11,8 @@ sys.path.insert(0, str(HOUSE / "workflow" / "scripts"))
 
 from synthworth.config import compose, read_changes, validate
 from synthworth.errors import StudyError
-from synthworth.fingerprint import fingerprint
-from synthworth.inputs import FIGURES, PUBLISHED_FIGURES, PUBLISHED_TABLES, TABLES, Inputs
+from synthworth.fingerprint import contents, fingerprint
+from synthworth.inputs import FIGURE_SCORES, PUBLISHED_FIGURES, PUBLISHED_TABLES, TABLE_SCORES, Inputs
 from synthworth.lock import hold
 from synthworth.specs import Specs
 from synthworth.study import Study
@@ -47,8 +47,8 @@ wildcard_constraints:
     metric=any_of(config["fidelity"]["metrics"]),
     classifier=any_of(config["classifiers"]),
     arm=any_of(study.arms),
-    table=any_of(TABLES),
-    figure=any_of(FIGURES),
+    table=any_of(TABLE_SCORES),
+    figure=any_of(FIGURE_SCORES),
     size=r"\d+",
     step=r"\d+",
     seed=r"\d+",
@@ -58,7 +58,7 @@ wildcard_constraints:
 
 # Two snakemakes on one study would do each other's jobs. Unlike Snakemake's own, this lock dies with its process.
 onstart:
-    hold(Path(inputs.results) / ".lock")
+    hold(Path(".snakemake") / f"{study.name}.lock")
 
 
 def mendable(input_function):

@@ -35,7 +35,7 @@ rule inspect_images:
         runtime=120,
     params:
         spec=specs.inspect_images,
-        code=fingerprint("manifest"),
+        code=fingerprint("ingestion"),
     script:
         "../scripts/inspect_images.py"
 
@@ -76,7 +76,7 @@ rule render_images:
         runtime=120,
     params:
         spec=specs.render_images,
-        code=fingerprint("images", "manifest"),
+        code=fingerprint("ingestion"),
     script:
         "../scripts/render_images.py"
 

@@ -20,6 +20,7 @@ rule sample_checkpoint:
     threads: config["threads"]
     resources:
         gpu=1,
+        batch_size=lambda wildcards: config["generators"][wildcards.generator]["sampling_batch_size"],
         mem_mb=16000,
         runtime=240,
     params:

@@ -52,7 +52,6 @@ rule render_table:
 rule write_report:
     input:
         unpack(mendable(inputs.report)),
-        template="workflow/report/index.html.j2",
     output:
         html="results/{study}/report/index.html",
     log:
@@ -61,6 +60,7 @@ rule write_report:
         "../envs/stats.yaml"
     params:
         spec=specs.write_report,
+        page=contents(*(HOUSE / "workflow" / "report").iterdir()),
         code=fingerprint("report"),
     script:
         "../scripts/write_report.py"

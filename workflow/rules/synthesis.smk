@@ -15,6 +15,7 @@ rule synthesize_shard:
     threads: config["threads"]
     resources:
         gpu=1,
+        batch_size=lambda wildcards: config["generators"][wildcards.generator]["sampling_batch_size"],
         mem_mb=16000,
         runtime=480,
     params:

@@ -1,6 +1,6 @@
 from synthworth.job import job
 
 with job(snakemake) as spec:
-    from synthworth.manifest import write_index
+    from synthworth.ingestion import write_index
 
     write_index(snakemake.output.index, threads=snakemake.threads, **spec)

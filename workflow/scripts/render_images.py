@@ -1,7 +1,7 @@
 from synthworth.job import job
 
 with job(snakemake) as spec:
-    from synthworth.manifest import write_images
+    from synthworth.ingestion import write_images
 
     write_images(
         snakemake.input.index,

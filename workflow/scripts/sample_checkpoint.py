@@ -3,4 +3,6 @@ from synthworth.job import job
 with job(snakemake) as spec:
     from synthworth.synthesis import sample_checkpoint
 
-    sample_checkpoint(snakemake.input.checkpoint, snakemake.output.samples, **spec)
+    sample_checkpoint(
+        snakemake.input.checkpoint, snakemake.output.samples, batch_size=snakemake.resources.batch_size, **spec
+    )

@@ -9,5 +9,6 @@ with job(snakemake) as spec:
         output=snakemake.output.shard,
         first=int(snakemake.wildcards.first),
         last=int(snakemake.wildcards.last),
+        batch_size=snakemake.resources.batch_size,
         **spec,
     )

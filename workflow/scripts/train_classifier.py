@@ -13,5 +13,6 @@ with job(snakemake) as spec:
         shards=[Path(shard) for shard in snakemake.input.shards],
         pretrained=Path(snakemake.input.pretrained) if snakemake.input.pretrained else None,
         output=Path(snakemake.output.classifier),
+        workers=snakemake.threads - 1,
         **spec,
     )

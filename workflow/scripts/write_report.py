@@ -4,7 +4,6 @@ with job(snakemake) as spec:
     from synthworth.report import write_report
 
     write_report(
-        template=snakemake.input.template,
         html=snakemake.output.html,
         verdict=snakemake.input.verdict,
         tests=snakemake.input.tests,

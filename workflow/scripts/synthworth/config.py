@@ -1,6 +1,7 @@
 """A study's config: put together from the default and the user's, then held against the grammar."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -19,7 +20,8 @@ def compose(default: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     """The default config with the user's changes.
 
     Settings are replaced at any depth. Of named entries, those that the changes name are the ones that stay; where
-    the changes name none (or only `defaults`), all stay. Each entry starts from `defaults` of its section.
+    the changes name none (or only `defaults`), all stay. Each entry starts from `defaults` of its section. Arms that
+    the user does not name go with the generators and classifiers that they lean on.
     """
     config = _merge(default, changes)
     for path in ENTRIES:
@@ -31,7 +33,19 @@ def compose(default: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
                 section[name] = _merge(shared, section[name])
             elif name not in chosen:
                 del section[name]
+    _drop_orphans(config, _at(changes, ("arms",)))
     return config
+
+
+def _drop_orphans(config: dict[str, Any], named: Mapping[str, Any]) -> None:
+    arms = config.get("arms", {})
+    for name in [name for name in arms if name not in named and isinstance(arms[name], dict)]:
+        arm = arms[name]
+        if arm.get("classifiers"):
+            arm["classifiers"] = [entry for entry in arm["classifiers"] if entry in config["classifiers"]]
+        without = arm.get("classifiers") == [] or arm.get("generator") not in (None, *config["generators"])
+        if without:
+            del arms[name]
 
 
 def read_changes(files: Iterable[str | Path], command_line: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +83,17 @@ def _typed(value: Any) -> Any:
         return {str(key): _typed(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_typed(item) for item in value]
-    return yaml.safe_load(value) if isinstance(value, str) else value
+    return _number(value) if isinstance(value, str) else value
+
+
+def _number(text: str) -> Any:
+    """What text means that stands for a number, null, true or false; else the text (`no` too: it is a precision)."""
+    words = {"null": None, "true": True, "false": False}
+    if text in words:
+        return words[text]
+    if re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    return float(text) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) else text
 
 
 def _at(config: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:

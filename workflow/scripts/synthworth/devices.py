@@ -25,14 +25,13 @@ def lease(count: int, locks: Path | None = None, candidates: Sequence[str] | Non
     """Waits for `count` free devices, makes them this process's `CUDA_VISIBLE_DEVICES` and returns their ids.
 
     Call it before torch is imported. `candidates` are the device ids of this machine (default:
-    `visible_devices()`); on a machine without devices the lease is empty and the job runs on its CPU. Under SLURM
-    the scheduler has set the devices: they are left as they are. With fewer devices than asked for, all are leased.
+    `visible_devices()`); on a machine without devices the lease is empty and the job runs on its CPU. With fewer
+    devices than asked for, all are leased. Under SLURM each allocation has its own locks, since devices are numbered
+    anew in each: two allocations on a node do not wait for each other, two jobs within one do.
     """
-    if "SLURM_JOB_ID" in os.environ:
-        return [device for device in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
     candidates = visible_devices() if candidates is None else list(candidates)
     wanted = min(count, len(candidates))
-    taken = _wait(wanted, candidates, locks or Path(tempfile.gettempdir()) / f"synthworth-devices-{os.getuid()}")
+    taken = _wait(wanted, candidates, locks or _locks())
     if candidates:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
     return taken
@@ -48,6 +47,11 @@ def visible_devices() -> list[str]:
     query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     listed = subprocess.run(query, capture_output=True, text=True, check=False)
     return listed.stdout.split() if listed.returncode == 0 else []
+
+
+def _locks() -> Path:
+    allocation = os.environ.get("SLURM_JOB_ID", "local")
+    return Path(tempfile.gettempdir()) / f"synthworth-devices-{os.getuid()}-{allocation}"
 
 
 def _wait(count: int, candidates: Sequence[str], locks: Path) -> list[str]:

@@ -29,6 +29,11 @@ def fingerprint(*modules: str) -> str:
     return hashlib.sha256("".join(f"{name}{found[name]}" for name in sorted(found)).encode()).hexdigest()[:16]
 
 
+def contents(*files: Path) -> str:
+    """Hash of the contents of files that are no code (templates, captions); file times do not count."""
+    return hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in sorted(files))).hexdigest()[:16]
+
+
 @cache
 def _digest(path: Path) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ from typing import Any
 from synthworth.study import Study
 
 # The scores that each table and figure shows.
-TABLES = {
+TABLE_SCORES = {
     "table1_demographics": "demographics.csv",
     "table2_classes": "classes.csv",
     "table5_fid": "fidelity.csv",
@@ -16,7 +16,7 @@ TABLES = {
     "table9_per_class": "cells.csv",
     "effects": "comparisons.csv",
 }
-FIGURES = {
+FIGURE_SCORES = {
     "figure2_fid_curves": "fidelity.csv",
     "figure4_ms_ssim_curves": "fidelity.csv",
     "figure7_accuracy_change": "cells.csv",
@@ -146,18 +146,20 @@ class Inputs:
 
     def table_scores(self, wildcards: Any) -> str:
         """The scores that a table shows."""
-        return self.scores(wildcards.study, TABLES[wildcards.table])
+        return self.scores(wildcards.study, TABLE_SCORES[wildcards.table])
 
     def figure_scores(self, wildcards: Any) -> str:
         """The scores that a figure shows."""
-        return self.scores(wildcards.study, FIGURES[wildcards.figure])
+        return self.scores(wildcards.study, FIGURE_SCORES[wildcards.figure])
 
     def report(self, wildcards: Any) -> dict[str, Any]:
         """What the report shows: from cached scores only tables and figures, else also what the data look like."""
         cached = self.config["cached_scores"] is not None
         if not cached:
             self.study.require_dataset()
-        tables = [table for table in TABLES if table != "table6_ratings" and not (cached and table in DATA_TABLES)]
+        tables = [
+            table for table in TABLE_SCORES if table != "table6_ratings" and not (cached and table in DATA_TABLES)
+        ]
         pictures = [] if cached else ["samples_real"]
         for generator in [] if cached else self.config["generators"]:
             pictures += [f"samples_{generator}"] if self.study.shards(generator) else []
@@ -166,7 +168,7 @@ class Inputs:
             "verdict": self.scores(self.study.name, "verdict.json"),
             "tests": self.scores(self.study.name, "generators.csv"),
             "tables": [f"{self.results}/tables/{table}.html" for table in tables],
-            "figures": [f"{self.results}/figures/{figure}.png" for figure in [*FIGURES, *pictures]],
+            "figures": [f"{self.results}/figures/{figure}.png" for figure in [*FIGURE_SCORES, *pictures]],
             "duplicates": [] if cached else f"{self.results}/scores/duplicates.csv",
         }
 

@@ -18,6 +18,7 @@ from synthworth import VERSION
 from synthworth.files import replacing
 from synthworth.tables.layout import PROTOCOLS
 
+TEMPLATE = Path(__file__).parents[2] / "report" / "index.html.j2"
 HEADLINES = {
     "helps": "Yes: synthetic images help.",
     "harms": "No: synthetic images harm.",
@@ -27,7 +28,6 @@ DATA_TABLES = ("table1_demographics", "table2_classes")
 
 
 def write_report(
-    template: str,
     html: str,
     verdict: str,
     tests: str,
@@ -38,24 +38,27 @@ def write_report(
     classes: Sequence[str],
     commit: str | None,
 ) -> None:
-    """Writes the page `html` from the Jinja2 file `template`.
+    """Writes the page `html`.
 
-    `tables` are HTML fragments and `figures` PNG files, known by their stems; a figure's caption is the `.rst` file of
-    its name beside the template. `verdict` (JSON), `tests` and `duplicates` (CSV) are as the statistics and the data
-    report write them; `duplicates` is None where only scores are there.
+    `tables` are HTML fragments and `figures` PNG files, known by their stems; a figure's caption is the `.rst` file
+    of its name beside the page's template. `verdict` (JSON), `tests` and `duplicates` (CSV) are as the statistics and
+    the data report write them; `duplicates` is None where only scores are there.
     """
-    house = Path(template).parent
     pictures = {Path(path).stem: Path(path) for path in figures}
     fragments = {Path(path).stem: Markup(Path(path).read_text(encoding="utf-8")) for path in tables}
     answer = json.loads(Path(verdict).read_text(encoding="utf-8"))
 
     def figure(name: str) -> Markup:
-        return _figure(pictures[name], house) if name in pictures else Markup()
+        return _figure(pictures[name]) if name in pictures else Markup()
 
     environment = Environment(
-        loader=FileSystemLoader(house), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    page = environment.get_template(Path(template).name).render(
+    page = environment.get_template(TEMPLATE.name).render(
         study=config["study"],
         protocol=f"protocol: {PROTOCOLS[config['protocol']]}",
         drawn=bool(config["dataset"].get("phantoms")),
@@ -83,10 +86,10 @@ def write_report(
         temporary.write_text(page, encoding="utf-8")
 
 
-def _figure(path: Path, house: Path) -> Markup:
+def _figure(path: Path) -> Markup:
     """The picture and its caption; `samples_ddpm` and its like share the caption of `samples_synthetic`."""
     captions = [path.stem, path.stem.rsplit("_", 1)[0], "samples_synthetic"]
-    caption = next(file for name in captions if (file := house / f"{name}.rst").is_file())
+    caption = next(file for name in captions if (file := TEMPLATE.parent / f"{name}.rst").is_file())
     text = " ".join(caption.read_text(encoding="utf-8").split())
     data = base64.b64encode(path.read_bytes()).decode()
     return Markup(

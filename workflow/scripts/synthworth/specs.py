@@ -222,7 +222,7 @@ class Specs:
     @canonical
     def write_report(self, wildcards: Any) -> dict[str, Any]:
         """The whole config: the report shows it."""
-        return {"config": self.config, "classes": self.study.classes}
+        return {"config": self.config, "classes": list(self.study.classes)}
 
     def _origin(self) -> dict[str, Any]:
         baseline = self.config["statistics"]["baseline"]
@@ -259,5 +259,4 @@ class Specs:
         }
 
     def _sampling(self, generator: str) -> dict[str, Any]:
-        entry = self.config["generators"][generator]
-        return {key: entry[key] for key in ("sampling", "sampling_batch_size")}
+        return {"sampling": self.config["generators"][generator]["sampling"]}

@@ -70,12 +70,16 @@ def split_patients(
     columns = index[["image", "patient", "class"]]
     if "split" in index:
         _check_own_splits(index, names, near_duplicates)
-        return columns.assign(split=index["split"])
+        splits = columns.assign(split=index["split"])
+        _check_training_images(splits)
+        return splits
     groups = _group_patients(index["patient"], near_duplicates)
     counts = pd.crosstab(groups, index["class"])
     _check_group_numbers(counts, names)
     chosen = _draw(counts.to_numpy(), shares[shares > 0], np.random.default_rng(seed))
-    return columns.assign(split=groups.map(pd.Series([names[split] for split in chosen], counts.index)))
+    splits = columns.assign(split=groups.map(pd.Series([names[split] for split in chosen], counts.index)))
+    _check_training_images(splits)
+    return splits
 
 
 def write_splits(
@@ -114,6 +118,18 @@ def _check_group_numbers(counts: pd.DataFrame, names: list[str]) -> None:
     ]
     if problems:
         raise StudyError("Classes are too small for their splits.", problems)
+
+
+def _check_training_images(splits: pd.DataFrame) -> None:
+    """One image has no spread: no FID against it is defined, and a generator could but repeat it."""
+    images = splits[splits["split"] == "train"].groupby("class")["image"].count()
+    problems = [
+        f"class {name!r}: {count} image for training, two are the least; add patients, or leave the class out"
+        for name, count in images.reindex(splits["class"].unique(), fill_value=0).items()
+        if count < 2
+    ]
+    if problems:
+        raise StudyError("Classes are too small to train a generator.", problems)
 
 
 def _draw(counts: np.ndarray, shares: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -164,6 +164,8 @@ class Study:
 
     def _problems(self) -> Iterator[str]:
         config = self.config
+        if self.name == "published":
+            yield "study: `published` holds the papers' own tables; choose another name"
         sources = [key for key in ("manifest", "folder", "phantoms") if config["dataset"].get(key)]
         if len(sources) > 1:
             yield f"dataset: give one of {', '.join(sources)}, and set the others to null"
@@ -182,7 +184,13 @@ class Study:
             checkpoints = generator["checkpoints"]
             if checkpoints["last"] % checkpoints["every"]:
                 yield f"generators.{name}.checkpoints.last: {checkpoints['last']} is no multiple of `every`"
-            if "training" in generator and generator["training"]["batch_size"] % generator["gpus"]:
+            training = generator["training"]
+            if training["schedule"] == "cosine" and checkpoints["last"] > training["schedule_steps"]:
+                yield (
+                    f"generators.{name}.checkpoints.last: past training.schedule_steps ({training['schedule_steps']}) "
+                    "the cosine's learning rate is 0; raise both, which trains anew, or choose `schedule: constant`"
+                )
+            if training["batch_size"] % generator["gpus"]:
                 yield f"generators.{name}.training.batch_size: must be a multiple of `gpus` ({generator['gpus']})"
         baseline = config["arms"].get(config["statistics"]["baseline"])
         if baseline is not None and baseline.get("generator"):

@@ -29,20 +29,33 @@ def conditions(study_seed: int, generator: str, name: str, label: str, first: in
 
 
 def sample_checkpoint(
-    checkpoint: str, output: str, names: dict[str, Any], first: int, last: int, settings: dict[str, Any]
+    checkpoint: str,
+    output: str,
+    names: dict[str, Any],
+    first: int,
+    last: int,
+    settings: dict[str, Any],
+    batch_size: int,
 ) -> None:
     """Draws the images `first` to `last` of a class from a checkpoint folder and writes them as a shard.
 
     `names` identifies the images: study_seed, generator, method, scope, step, name (the class) and label.
     """
     rows = conditions(names["study_seed"], names["generator"], names["name"], names["label"], first, last)
-    images = sample(names["method"], Path(checkpoint), rows, settings)
+    images = sample(names["method"], Path(checkpoint), rows, settings, batch_size)
     columns = {"generator": names["generator"], "scope": names["scope"], "step": names["step"], "label": names["name"]}
     write_shard(output, images, rows.assign(**columns))
 
 
 def synthesize_shard(
-    selected: str, checkpoints: str, output: str, names: dict[str, Any], first: int, last: int, settings: dict[str, Any]
+    selected: str,
+    checkpoints: str,
+    output: str,
+    names: dict[str, Any],
+    first: int,
+    last: int,
+    settings: dict[str, Any],
+    batch_size: int,
 ) -> None:
     """Draws the images `first` to `last` of a class from the checkpoint chosen for it in `selected` (JSON).
 
@@ -51,4 +64,4 @@ def synthesize_shard(
     choice = read_selection(selected)[names["name"]]
     chosen = {"scope": choice["scope"], "step": choice["step"]}
     folder = Path(checkpoints) / choice["scope"] / f"step-{choice['step']}"
-    sample_checkpoint(str(folder), output, names | chosen, first, last, settings)
+    sample_checkpoint(str(folder), output, names | chosen, first, last, settings, batch_size)

@@ -1,34 +1,15 @@
-"""Predictions of a classifier, as logits in memory and as a table of probabilities per image."""
+"""Evaluation of a classifier on a split: a table of probabilities per image."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import torch
 
-from synthworth.classifiers.augmentation import evaluation_transform
-from synthworth.classifiers.data import ImageDataset, ImageTable, real_images
+from synthworth.classifiers.data import real_images
 from synthworth.classifiers.models import load_classifier
+from synthworth.classifiers.prediction import default_device, predict
 from synthworth.errors import StudyError
 from synthworth.files import replacing
-
-# On a CPU larger batches than 8 leave its cache and take longer for each image; a GPU wants more to do at once.
-BATCH_SIZE = {"cpu": 8, "cuda": 64}
-
-
-def default_device() -> torch.device:
-    """The process's first GPU if it has one, else its CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def predict(model: torch.nn.Module, table: ImageTable, device: torch.device) -> torch.Tensor:
-    """The logits of `model` (on `device`, put into evaluation mode): float32 [n, classes], on the CPU."""
-    dataset = ImageDataset(table, evaluation_transform())
-    items = [(0, row) for row in range(len(table))]
-    loader = torch.utils.data.DataLoader(dataset, batch_size=BATCH_SIZE.get(device.type, 64), sampler=items)
-    model.eval()
-    with torch.inference_mode():
-        return torch.cat([model(images.to(device)).float().cpu() for images, _ in loader])
 
 
 def evaluate_classifier(folder: Path, images: Path, index: Path, classes: Sequence[str], output: Path) -> None:

@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from synthworth.classifiers.augmentation import training_augmentation
 from synthworth.classifiers.data import Balance, ImageDataset, ImageTable, real_images, training_images
-from synthworth.classifiers.evaluation import default_device, predict
 from synthworth.classifiers.models import create_classifier, save_classifier
+from synthworth.classifiers.prediction import default_device, predict
 from synthworth.errors import StudyError
 from synthworth.files import replacing
 from synthworth.progress import progress

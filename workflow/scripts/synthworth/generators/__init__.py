@@ -4,11 +4,11 @@ A method is a module with three functions over plain arguments:
 
 - `build(images, classes, settings, seed, state)`: a trainer, fresh or resumed from the file `state`;
 - `advance(trainer, step)`: trains it up to that optimiser step;
-- `sample(checkpoint, conditions, settings)`: uint8 images [n, height, width, channels], one per row of `conditions`
-  (columns index, class, label, prompt, seed), each a function of the checkpoint and of its own row alone.
+- `sample(checkpoint, conditions, settings, batch_size)`: uint8 images [n, height, width, channels], one per row of
+  `conditions` (columns index, class, label, prompt, seed), each a function of the checkpoint and of its row alone.
 
-A trainer has `save_checkpoint(folder)`, the weights in the format that their ecosystem loads, and
-`save_state(file)`, all that a resumed training needs to go on bit for bit (on CPU).
+A trainer has accelerate's `accelerator`; `save_checkpoint(folder)` writes its weights in the format that their
+ecosystem loads, `save_state(file)` all that a resumed training needs to go on bit for bit (on CPU).
 """
 
 import importlib
@@ -54,9 +54,11 @@ def train_generator(
     launch(_train_segment, arguments, processes)
 
 
-def sample(name: str, checkpoint: Path, conditions: pd.DataFrame, settings: dict[str, Any]) -> np.ndarray:
+def sample(
+    name: str, checkpoint: Path, conditions: pd.DataFrame, settings: dict[str, Any], batch_size: int
+) -> np.ndarray:
     """Images from a checkpoint, one per row of `conditions`: uint8 [n, height, width, channels]."""
-    return method(name).sample(checkpoint, conditions, settings)
+    return method(name).sample(checkpoint, conditions, settings, batch_size)
 
 
 def _train_segment(

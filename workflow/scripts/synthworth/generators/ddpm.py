@@ -84,18 +84,17 @@ def build(
     return trainer
 
 
-def sample(checkpoint: Path, conditions: pd.DataFrame, settings: dict[str, Any]) -> np.ndarray:
+def sample(checkpoint: Path, conditions: pd.DataFrame, settings: dict[str, Any], batch_size: int) -> np.ndarray:
     """Images [n, size, size, channels], uint8, of the checkpoint's class; row i by the seed of row i of `conditions`.
 
-    `settings` are a generator's keys `sampling` (steps, mixed_precision) and `sampling_batch_size`. Noise is drawn on
-    the CPU from one random stream per image, so that an image hangs on neither its batch nor the device's generator.
+    `settings` hold a generator's key `sampling` (steps, mixed_precision); `batch_size` images are drawn at once.
+    Noise comes from one random stream per image, on the CPU: an image hangs on neither its batch nor the device.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     pipeline = DDPMPipeline.from_pretrained(checkpoint, local_files_only=True).to(device)
     pipeline.set_progress_bar_config(disable=True)
     precision = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}[settings["sampling"]["mixed_precision"]]
-    size = settings["sampling_batch_size"]
-    batches = [conditions["seed"].iloc[first : first + size] for first in range(0, len(conditions), size)]
+    batches = [conditions["seed"].iloc[i : i + batch_size] for i in range(0, len(conditions), batch_size)]
     images = []
     for batch in progress(batches, "sampling"):
         generators = [torch.Generator("cpu").manual_seed(int(seed)) for seed in batch]

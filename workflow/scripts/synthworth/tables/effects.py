@@ -14,7 +14,7 @@ def effects(comparisons: pd.DataFrame, baseline: str) -> Table:
             "Effect": pooled["effect"].map(_points),
             "Interval": [_interval(row.low, row.high) for row in pooled.itertuples()],
             "p (Holm)": pooled["p_adjusted"].map(_p),
-            "Smallest effect that could be seen": pooled["minimum_detectable_effect"].map(_points),
+            "Smallest effect that could be seen": pooled["minimum_detectable_effect"].map(_size),
             "Verdict": pooled["verdict"],
         }
     )
@@ -29,6 +29,10 @@ def effects(comparisons: pd.DataFrame, baseline: str) -> Table:
 
 def _points(value: float) -> str:
     return "" if pd.isna(value) else f"{100 * value:+.2f}"
+
+
+def _size(value: float) -> str:
+    return "" if pd.isna(value) else f"{100 * value:.2f}"
 
 
 def _interval(low: float, high: float) -> str:
