@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
-from synthworth.fidelity.ms_ssim import ms_ssim_pairs, resized
+from synthworth.fidelity.ms_ssim import SIZE, ms_ssim_pairs
+from synthworth.resizing import resize
 
 
 def main() -> None:
@@ -62,7 +63,7 @@ def pictures(n: int, rng: np.random.Generator) -> np.ndarray:
 
 def by_torchmetrics(images: np.ndarray, pairs: list[tuple[int, int]]) -> np.ndarray:
     """The values of some pairs as the paper computes them."""
-    pixels = torch.from_numpy(resized(images)).permute(0, 3, 1, 2).float()
+    pixels = torch.from_numpy(resize(images, SIZE)).permute(0, 3, 1, 2).float()
     metric = multiscale_structural_similarity_index_measure
     return np.array([float(metric(pixels[i : i + 1], pixels[j : j + 1], data_range=255.0)) for i, j in pairs])
 

@@ -103,7 +103,9 @@ def test_shrinking_averages_instead_of_aliasing(tmp_path):
     stripes[:, :, ::4] = 200
     rows = {"label": "viral", "prompt": "", "generator": "g", "scope": "viral", "step": 1, "index": 0, "seed": 0}
     write_shard(tmp_path / "s.parquet", stripes, pd.DataFrame([rows]))
-    assert np.unique(synthetic_images([tmp_path / "s.parquet"], ["viral"], 1, 8).image(0)).tolist() == [50]
+    shrunk = synthetic_images([tmp_path / "s.parquet"], ["viral"], 1, 8).image(0)[:, 1:-1]
+    # Taking every fourth column would give 0 or 200 everywhere; at the borders the filter has less to average.
+    assert np.abs(shrunk.astype(int) - 50).max() < 10
     assert synthetic_images([tmp_path / "s.parquet"], ["viral"], 1, 48).image(0).shape == (48, 48, 3)
 
 

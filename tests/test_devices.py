@@ -48,7 +48,7 @@ def test_jobs_at_once_never_share_a_device(tmp_path):
 def test_a_killed_job_frees_its_devices(tmp_path):
     holder = start(3, tmp_path, seconds=600)
     deadline = time.monotonic() + 30
-    while len(list(tmp_path.glob("[0-9].lock"))) < 3 and time.monotonic() < deadline:
+    while len(list(tmp_path.glob("local-[0-9].lock"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.2)
     waiter = start(3, tmp_path, seconds=0)

@@ -89,7 +89,7 @@ def test_the_report_holds_its_figures_and_its_answer(finished):
 
 
 def test_progress_of_long_jobs_and_provenance_stand_in_the_logs(finished):
-    log = (finished / "results/tiny/logs/train_generator/ddpm-viral-8.log").read_text()
+    log = (finished / "results/tiny/logs/train_generator/ddpm/viral/8.log").read_text()
     provenance, _ = json.JSONDecoder().raw_decode(log)
     assert provenance["spec"]["settings"]["training"]["batch_size"] == 4
     assert provenance["threads"] == 1
@@ -134,7 +134,7 @@ def test_kills_leave_the_final_checkpoint_as_it_would_have_been(finished, tmp_pa
     snakemake(houses["undisturbed"], target, *arguments)
 
     house = houses["killed"].resolve()
-    log = house / "results/tiny/logs/train_generator/ddpm-viral-200.log"
+    log = house / "results/tiny/logs/train_generator/ddpm/viral/200.log"
     run = command(target, *arguments)
     # First the training job is killed in its second segment,
     first = subprocess.Popen(run, cwd=house, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

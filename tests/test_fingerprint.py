@@ -63,6 +63,22 @@ def test_imports_inside_functions_count(package):
     assert fingerprint("lazy") != before
 
 
+def test_the_script_counts(package):
+    root, fingerprint = package
+    (root.parent / "train.py").write_text("f(1, 2)\n")
+
+    def both():
+        for function in (module.fingerprint, module._digest, module._imports):
+            function.cache_clear()
+        return module.fingerprint("seeds", script="train"), module.fingerprint("seeds")
+
+    before = both()
+    edit(root.parent / "train.py", "1, 2", "2, 1")
+    after = both()
+    assert before[0] != after[0]
+    assert before[1] == after[1]
+
+
 def test_other_modules_do_not_count(package):
     root, fingerprint = package
     before = fingerprint("generators.ddpm")

@@ -21,6 +21,7 @@ SETTINGS = {
             "betas": [0.95, 0.999],
             "epsilon": 1e-8,
             "weight_decay": 1e-6,
+            "max_gradient_norm": 1.0,
             "schedule": "cosine",
             "warmup_steps": 2,
             "schedule_steps": 6,

@@ -11,7 +11,7 @@ from synthworth.errors import StudyError
 from synthworth.images import decode, perceptual_hash
 from synthworth.ingestion import inspect_images
 from synthworth.manifest import read_manifest
-from synthworth.splits import NEAR_DISTANCE, near_duplicates, split_patients, write_splits
+from synthworth.splits import NEAR_DISTANCE, check_sizes, near_duplicates, split_patients, write_splits
 
 HONEST = {"train": 0.6, "select": 0.2, "test": 0.2}
 PAPER = {"train": 0.8, "test": 0.2}
@@ -94,9 +94,23 @@ def test_class_too_small_for_its_splits():
     assert len(error.value.problems) == 2
     assert "class 'rare': 2 patient(s) for 3 splits (train, select, test)" in error.value.problems[1]
     assert "; add patients, leave the class out" in error.value.problems[1]
-    with pytest.raises(StudyError, match="class 'rare': 1 image for training, two are the least"):
-        split_patients(index[index["class"] != "b"], PAPER, 0, NO_PAIRS)
-    split_patients(make_index({"a": 30, "rare": 3}), PAPER, 0, NO_PAIRS)
+    split_patients(index[index["class"] != "b"], PAPER, 0, NO_PAIRS)
+
+
+def test_class_too_small_to_train_or_to_judge_by():
+    splits = split_patients(make_index({"a": 30, "rare": 2}), PAPER, 0, NO_PAIRS)
+    with pytest.raises(StudyError) as error:
+        check_sizes(splits)
+    first, second = error.value.problems
+    assert first.startswith("class 'rare': 1 image for training, two are the least")
+    assert second.startswith("class 'rare': 1 patient in test, two are the least")
+    check_sizes(split_patients(make_index({"a": 30, "b": 10}), PAPER, 0, NO_PAIRS))
+
+
+def test_of_equal_remainders_test_has_the_first():
+    # 7 patients of one image at 60, 20 and 20 %: 4.2, 1.4 and 1.4.
+    splits = split_patients(make_index({"a": 7}), HONEST, 0, NO_PAIRS)
+    assert splits["split"].value_counts().to_dict() == {"train": 4, "test": 2, "select": 1}
 
 
 def test_near_duplicates_are_kept_together_and_counted_as_one_patient():

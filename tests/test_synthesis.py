@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from synthworth import synthesis
+from synthworth.errors import StudyError
 from synthworth.shards import read_shard
 
 NAMES = {"study_seed": 1, "generator": "ddpm", "method": "ddpm", "name": "covid19", "label": "COVID-19"}
@@ -39,8 +40,13 @@ def test_a_shard_comes_from_the_chosen_checkpoint(tmp_path, sampler):
     chosen = {"scope": "covid19", "step": 240, "metric": "fid", "extractor": "", "reference": "", "value": 1.0}
     selected = tmp_path / "selected.json"
     selected.write_text(json.dumps({"checkpoints": {"covid19": chosen}, "rule": ""}))
-    synthesis.synthesize_shard(str(selected), "models", str(tmp_path / "shard.parquet"), NAMES, 30, 59, {}, 8)
-    assert [str(checkpoint) for checkpoint in sampler] == ["models/covid19/step-240"]
+    arguments = (str(selected), str(tmp_path / "models"), str(tmp_path / "shard.parquet"), NAMES, 30, 59, {}, 8)
+    with pytest.raises(StudyError, match="chosen checkpoint is gone"):
+        synthesis.synthesize_shard(*arguments)
+    checkpoint = tmp_path / "models" / "covid19" / "step-240"
+    checkpoint.mkdir(parents=True)
+    synthesis.synthesize_shard(*arguments)
+    assert sampler == [checkpoint]
     images, rows = read_shard(tmp_path / "shard.parquet")
     assert list(rows["index"]) == list(range(30, 60))
     assert set(rows["step"]) == {240}

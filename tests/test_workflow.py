@@ -127,6 +127,9 @@ EDITS = {
     },
     "classifiers/evaluation.py": AFTER_RUNS | {"evaluate_classifier": 6},
     "fidelity/ms_ssim.py": AFTER_SELECTION | {"score_checkpoint": 4},
+    "fidelity/selection.py": {name: count for name, count in AFTER_SELECTION.items() if name != "draw_progression"}
+    | {"draw_progression": 1},
+    "synthesis.py": AFTER_SELECTION | {"sample_checkpoint": 4, "extract_features": 4, "score_checkpoint": 8},
     "report.py": {},
 }
 

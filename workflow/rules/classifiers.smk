@@ -14,6 +14,7 @@ rule fetch_classifier:
         "../envs/gpu.yaml"
     params:
         spec=specs.fetch_classifier,
+        code=fingerprint("classifiers.models", script="fetch_classifier"),
     script:
         "../scripts/fetch_classifier.py"
 
@@ -25,9 +26,9 @@ rule train_classifier:
     output:
         classifier=directory("results/{study}/classifiers/{classifier}/{arm}/seed-{seed}/model"),
     log:
-        "results/{study}/logs/train_classifier/{classifier}-{arm}-{seed}.log",
+        "results/{study}/logs/train_classifier/{classifier}/{arm}/{seed}.log",
     benchmark:
-        "results/{study}/benchmarks/train_classifier/{classifier}-{arm}-{seed}.tsv"
+        "results/{study}/benchmarks/train_classifier/{classifier}/{arm}/{seed}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
@@ -37,7 +38,7 @@ rule train_classifier:
         runtime=720,
     params:
         spec=specs.train_classifier,
-        code=fingerprint("classifiers.training"),
+        code=fingerprint("classifiers.training", script="train_classifier"),
     script:
         "../scripts/train_classifier.py"
 
@@ -49,9 +50,9 @@ rule evaluate_classifier:
     output:
         predictions="results/{study}/classifiers/{classifier}/{arm}/seed-{seed}/predictions.csv",
     log:
-        "results/{study}/logs/evaluate_classifier/{classifier}-{arm}-{seed}.log",
+        "results/{study}/logs/evaluate_classifier/{classifier}/{arm}/{seed}.log",
     benchmark:
-        "results/{study}/benchmarks/evaluate_classifier/{classifier}-{arm}-{seed}.tsv"
+        "results/{study}/benchmarks/evaluate_classifier/{classifier}/{arm}/{seed}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
@@ -61,6 +62,6 @@ rule evaluate_classifier:
         runtime=60,
     params:
         spec=specs.evaluate_classifier,
-        code=fingerprint("classifiers.evaluation"),
+        code=fingerprint("classifiers.evaluation", script="evaluate_classifier"),
     script:
         "../scripts/evaluate_classifier.py"

@@ -73,13 +73,24 @@ def mendable(input_function):
     return function
 
 
-def generator_code(wildcards):
-    """The code that a generator's training and sampling execute."""
+def training_code(wildcards):
+    """The code that a generator's training executes."""
     method = config["generators"][wildcards.generator]["method"]
-    return fingerprint("synthesis", "generators", f"generators.{method}")
+    return fingerprint("generators", f"generators.{method}", script="train_generator")
+
+
+def sampling_code(wildcards):
+    """The code that drawing a generator's images executes."""
+    method = config["generators"][wildcards.generator]["method"]
+    return fingerprint("synthesis", f"generators.{method}")
+
+
+def sampling_batch_size(wildcards, threads):
+    """How many images are drawn at once. Taking `threads` keeps Snakemake from comparing it."""
+    return config["generators"][wildcards.generator]["sampling_batch_size"]
 
 
 def metric_code(wildcards):
     """The code that a metric executes."""
     metric = config["fidelity"]["metrics"][wildcards.metric]["metric"]
-    return fingerprint("fidelity", f"fidelity.{metric}")
+    return fingerprint("fidelity", f"fidelity.{metric}", script="score_checkpoint")

@@ -13,7 +13,7 @@ rule draw_phantoms:
         "../envs/gpu.yaml"
     params:
         spec=specs.draw_phantoms,
-        code=fingerprint("phantoms"),
+        code=fingerprint("phantoms", script="draw_phantoms"),
     script:
         "../scripts/draw_phantoms.py"
 
@@ -35,7 +35,7 @@ rule inspect_images:
         runtime=120,
     params:
         spec=specs.inspect_images,
-        code=fingerprint("ingestion"),
+        code=fingerprint("ingestion", script="inspect_images"),
     script:
         "../scripts/inspect_images.py"
 
@@ -54,7 +54,7 @@ rule split_patients:
         "../envs/gpu.yaml"
     params:
         spec=specs.split_patients,
-        code=fingerprint("splits"),
+        code=fingerprint("splits", script="split_patients"),
     script:
         "../scripts/split_patients.py"
 
@@ -65,9 +65,9 @@ rule render_images:
     output:
         images="results/{study}/data/{split}/images-{size}.npy",
     log:
-        "results/{study}/logs/render_images/{split}-{size}.log",
+        "results/{study}/logs/render_images/{split}/{size}.log",
     benchmark:
-        "results/{study}/benchmarks/render_images/{split}-{size}.tsv"
+        "results/{study}/benchmarks/render_images/{split}/{size}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
@@ -76,7 +76,7 @@ rule render_images:
         runtime=120,
     params:
         spec=specs.render_images,
-        code=fingerprint("ingestion"),
+        code=fingerprint("ingestion", script="render_images"),
     script:
         "../scripts/render_images.py"
 
@@ -94,6 +94,6 @@ rule describe_data:
     conda:
         "../envs/stats.yaml"
     params:
-        code=fingerprint("cohort"),
+        code=fingerprint("cohort", script="describe_data"),
     script:
         "../scripts/describe_data.py"

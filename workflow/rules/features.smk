@@ -14,6 +14,7 @@ rule fetch_extractor:
         "../envs/gpu.yaml"
     params:
         spec=specs.fetch_extractor,
+        code=fingerprint("features", script="fetch_extractor"),
     script:
         "../scripts/fetch_extractor.py"
 
@@ -37,7 +38,7 @@ rule train_extractor:
         runtime=240,
     params:
         spec=specs.train_extractor,
-        code=fingerprint("domain_extractor"),
+        code=fingerprint("domain_extractor", script="train_extractor"),
     script:
         "../scripts/train_extractor.py"
 
@@ -50,9 +51,9 @@ rule reference_features:
     output:
         features="results/{study}/fidelity/reference/{extractor}/{label}.npz",
     log:
-        "results/{study}/logs/reference_features/{extractor}-{label}.log",
+        "results/{study}/logs/reference_features/{extractor}/{label}.log",
     benchmark:
-        "results/{study}/benchmarks/reference_features/{extractor}-{label}.tsv"
+        "results/{study}/benchmarks/reference_features/{extractor}/{label}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
@@ -62,7 +63,7 @@ rule reference_features:
         runtime=60,
     params:
         spec=specs.reference_features,
-        code=fingerprint("features"),
+        code=fingerprint("features", script="reference_features"),
     script:
         "../scripts/reference_features.py"
 
@@ -74,9 +75,9 @@ rule extract_features:
     output:
         features="results/{study}/fidelity/{generator}/{scope}/step-{step}/{label}/features-{extractor}.npz",
     log:
-        "results/{study}/logs/extract_features/{generator}-{scope}-{step}-{label}-{extractor}.log",
+        "results/{study}/logs/extract_features/{generator}/{scope}/{step}/{label}/{extractor}.log",
     benchmark:
-        "results/{study}/benchmarks/extract_features/{generator}-{scope}-{step}-{label}-{extractor}.tsv"
+        "results/{study}/benchmarks/extract_features/{generator}/{scope}/{step}/{label}/{extractor}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
@@ -86,6 +87,6 @@ rule extract_features:
         runtime=60,
     params:
         spec=specs.extract_features,
-        code=fingerprint("features"),
+        code=fingerprint("features", script="extract_features"),
     script:
         "../scripts/extract_features.py"

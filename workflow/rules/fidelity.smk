@@ -12,20 +12,21 @@ rule sample_checkpoint:
     output:
         samples="results/{study}/fidelity/{generator}/{scope}/step-{step}/{label}/samples.parquet",
     log:
-        "results/{study}/logs/sample_checkpoint/{generator}-{scope}-{step}-{label}.log",
+        "results/{study}/logs/sample_checkpoint/{generator}/{scope}/{step}/{label}.log",
     benchmark:
-        "results/{study}/benchmarks/sample_checkpoint/{generator}-{scope}-{step}-{label}.tsv"
+        "results/{study}/benchmarks/sample_checkpoint/{generator}/{scope}/{step}/{label}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
     resources:
         gpu=1,
-        batch_size=lambda wildcards: config["generators"][wildcards.generator]["sampling_batch_size"],
         mem_mb=16000,
         runtime=240,
     params:
         spec=specs.sample_checkpoint,
-        code=generator_code,
+        code=sampling_code,
+        # Derived from `threads` as well, so never compared: the images do not hang on it.
+        batch_size=sampling_batch_size,
     script:
         "../scripts/sample_checkpoint.py"
 
@@ -36,7 +37,7 @@ rule score_checkpoint:
     output:
         score="results/{study}/fidelity/{generator}/{scope}/step-{step}/{label}/{metric}.csv",
     log:
-        "results/{study}/logs/score_checkpoint/{generator}-{scope}-{step}-{label}-{metric}.log",
+        "results/{study}/logs/score_checkpoint/{generator}/{scope}/{step}/{label}/{metric}.log",
     conda:
         "../envs/gpu.yaml"
     resources:
@@ -59,7 +60,7 @@ rule collect_curves:
     conda:
         "../envs/stats.yaml"
     params:
-        code=fingerprint("fidelity.selection"),
+        code=fingerprint("fidelity.selection", script="collect_curves"),
     script:
         "../scripts/collect_curves.py"
 
@@ -75,6 +76,6 @@ rule select_checkpoint:
         "../envs/stats.yaml"
     params:
         spec=specs.select_checkpoint,
-        code=fingerprint("fidelity.selection"),
+        code=fingerprint("fidelity.selection", script="select_checkpoint"),
     script:
         "../scripts/select_checkpoint.py"

@@ -13,7 +13,7 @@ rule draw_figure:
         "../envs/stats.yaml"
     params:
         spec=specs.draw_figure,
-        code=fingerprint("figures"),
+        code=fingerprint("figures", script="draw_figure"),
     script:
         "../scripts/draw_figure.py"
 
@@ -31,7 +31,7 @@ rule draw_real_samples:
         "../envs/stats.yaml"
     params:
         spec=specs.draw_samples,
-        code=fingerprint("sheets"),
+        code=fingerprint("sheets", script="draw_real_samples"),
     script:
         "../scripts/draw_real_samples.py"
 
@@ -41,18 +41,18 @@ rule draw_synthetic_samples:
         shards=inputs.first_shards,
     output:
         png=report(
-            "results/{study}/figures/samples_{generator}.png",
+            "results/{study}/figures/samples_synthetic_{generator}.png",
             caption="../report/samples_synthetic.rst",
             category="Images",
         ),
-        pdf="results/{study}/figures/samples_{generator}.pdf",
+        pdf="results/{study}/figures/samples_synthetic_{generator}.pdf",
     log:
         "results/{study}/logs/draw_synthetic_samples/{generator}.log",
     conda:
         "../envs/stats.yaml"
     params:
         spec=specs.draw_samples,
-        code=fingerprint("sheets"),
+        code=fingerprint("sheets", script="draw_synthetic_samples"),
     script:
         "../scripts/draw_synthetic_samples.py"
 
@@ -74,6 +74,6 @@ rule draw_progression:
         "../envs/stats.yaml"
     params:
         spec=specs.draw_progression,
-        code=fingerprint("sheets"),
+        code=fingerprint("sheets", script="draw_progression"),
     script:
         "../scripts/draw_progression.py"

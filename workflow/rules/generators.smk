@@ -19,7 +19,7 @@ rule record_weights:
     conda:
         "../envs/gpu.yaml"
     params:
-        code=fingerprint("weights"),
+        code=fingerprint("weights", script="record_weights"),
     script:
         "../scripts/record_weights.py"
 
@@ -34,9 +34,9 @@ rule train_generator:
         checkpoint=directory("results/{study}/generators/{generator}/{scope}/step-{step}"),
         state=temp("results/{study}/generators/{generator}/{scope}/state-{step}.pt"),
     log:
-        "results/{study}/logs/train_generator/{generator}-{scope}-{step}.log",
+        "results/{study}/logs/train_generator/{generator}/{scope}/{step}.log",
     benchmark:
-        "results/{study}/benchmarks/train_generator/{generator}-{scope}-{step}.tsv"
+        "results/{study}/benchmarks/train_generator/{generator}/{scope}/{step}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
@@ -46,12 +46,13 @@ rule train_generator:
         runtime=1440,
     params:
         spec=specs.train_generator,
-        code=generator_code,
+        code=training_code,
     script:
         "../scripts/train_generator.py"
 
 
-# The last state of a chain is kept, so that a longer training adds segments to a finished one.
+# The last state of a chain is kept, so that a longer training adds segments to a finished one. (So is a state at the
+# last step of another generator, which does no harm.)
 use rule train_generator as finish_generator with:
     output:
         checkpoint=directory("results/{study}/generators/{generator}/{scope}/step-{step}"),

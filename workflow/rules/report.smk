@@ -25,7 +25,7 @@ rule read_published:
     conda:
         "../envs/stats.yaml"
     params:
-        code=fingerprint("published"),
+        code=fingerprint("published", script="read_published"),
     script:
         "../scripts/read_published.py"
 
@@ -44,7 +44,7 @@ rule render_table:
         "../envs/stats.yaml"
     params:
         spec=specs.render_table,
-        code=fingerprint("tables"),
+        code=fingerprint("tables", script="render_table"),
     script:
         "../scripts/render_table.py"
 
@@ -61,6 +61,6 @@ rule write_report:
     params:
         spec=specs.write_report,
         page=contents(*(HOUSE / "workflow" / "report").iterdir()),
-        code=fingerprint("report"),
+        code=fingerprint("report", script="write_report"),
     script:
         "../scripts/write_report.py"

@@ -19,7 +19,7 @@ rule collect_runs:
         "../envs/stats.yaml"
     params:
         spec=specs.collect_runs,
-        code=fingerprint("scores"),
+        code=fingerprint("scores", script="collect_runs"),
     script:
         "../scripts/collect_runs.py"
 
@@ -35,7 +35,7 @@ rule collect_fidelity:
     conda:
         "../envs/stats.yaml"
     params:
-        code=fingerprint("fidelity.selection"),
+        code=fingerprint("fidelity.selection", script="collect_fidelity"),
     script:
         "../scripts/collect_fidelity.py"
 
@@ -56,7 +56,7 @@ rule compare_arms:
         runtime=120,
     params:
         spec=specs.compare_arms,
-        code=fingerprint("statistics.outputs"),
+        code=fingerprint("statistics.outputs", script="compare_arms"),
     script:
         "../scripts/compare_arms.py"
 
@@ -72,7 +72,7 @@ rule compare_generators:
         "../envs/stats.yaml"
     params:
         spec=specs.compare_generators,
-        code=fingerprint("statistics.outputs"),
+        code=fingerprint("statistics.outputs", script="compare_generators"),
     script:
         "../scripts/compare_generators.py"
 
@@ -88,6 +88,6 @@ rule reach_verdict:
         "../envs/stats.yaml"
     params:
         spec=specs.reach_verdict,
-        code=fingerprint("statistics.outputs"),
+        code=fingerprint("statistics.outputs", script="reach_verdict"),
     script:
         "../scripts/reach_verdict.py"

@@ -7,21 +7,22 @@ rule synthesize_shard:
     output:
         shard="results/{study}/synthesis/{generator}/{label}/images-{first}-{last}.parquet",
     log:
-        "results/{study}/logs/synthesize_shard/{generator}-{label}-{first}-{last}.log",
+        "results/{study}/logs/synthesize_shard/{generator}/{label}/{first}/{last}.log",
     benchmark:
-        "results/{study}/benchmarks/synthesize_shard/{generator}-{label}-{first}-{last}.tsv"
+        "results/{study}/benchmarks/synthesize_shard/{generator}/{label}/{first}/{last}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
     resources:
         gpu=1,
-        batch_size=lambda wildcards: config["generators"][wildcards.generator]["sampling_batch_size"],
         mem_mb=16000,
         runtime=480,
     params:
         # The chosen one of these is known only when the job runs; `selected` comes after all of them.
         checkpoints="results/{study}/generators/{generator}",
         spec=specs.synthesize_shard,
-        code=generator_code,
+        code=sampling_code,
+        # Derived from `threads` as well, so never compared: the images do not hang on it.
+        batch_size=sampling_batch_size,
     script:
         "../scripts/synthesize_shard.py"

@@ -4,5 +4,5 @@ with job(snakemake) as spec:
     from synthworth.synthesis import sample_checkpoint
 
     sample_checkpoint(
-        snakemake.input.checkpoint, snakemake.output.samples, batch_size=snakemake.resources.batch_size, **spec
+        snakemake.input.checkpoint, snakemake.output.samples, batch_size=snakemake.params.batch_size, **spec
     )

@@ -9,6 +9,6 @@ with job(snakemake) as spec:
         output=snakemake.output.shard,
         first=int(snakemake.wildcards.first),
         last=int(snakemake.wildcards.last),
-        batch_size=snakemake.resources.batch_size,
+        batch_size=snakemake.params.batch_size,
         **spec,
     )

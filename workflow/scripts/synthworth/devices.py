@@ -31,7 +31,7 @@ def lease(count: int, locks: Path | None = None, candidates: Sequence[str] | Non
     """
     candidates = visible_devices() if candidates is None else list(candidates)
     wanted = min(count, len(candidates))
-    taken = _wait(wanted, candidates, locks or _locks())
+    taken = _wait(wanted, candidates, locks or Path(tempfile.gettempdir()) / f"synthworth-devices-{os.getuid()}")
     if candidates:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
     return taken
@@ -49,20 +49,18 @@ def visible_devices() -> list[str]:
     return listed.stdout.split() if listed.returncode == 0 else []
 
 
-def _locks() -> Path:
-    allocation = os.environ.get("SLURM_JOB_ID", "local")
-    return Path(tempfile.gettempdir()) / f"synthworth-devices-{os.getuid()}-{allocation}"
-
-
 def _wait(count: int, candidates: Sequence[str], locks: Path) -> list[str]:
     if count == 0:
         return []
     locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+    allocation = os.environ.get("SLURM_JOB_ID", "local")
     while True:
         # One allocator at a time: two jobs that each want two devices cannot hold one each for ever.
-        with (locks / "allocator.lock").open("w") as allocator:
+        with (locks / f"{allocation}-allocator.lock").open("w") as allocator:
             fcntl.flock(allocator, fcntl.LOCK_EX)
-            tried = [(device, try_lock(locks / f"{device.replace('/', '-')}.lock")) for device in candidates]
+            tried = [
+                (device, try_lock(locks / f"{allocation}-{device.replace('/', '-')}.lock")) for device in candidates
+            ]
             free = [(device, handle) for device, handle in tried if handle is not None]
             for _, handle in free[count:] if len(free) >= count else free:
                 os.close(handle)

@@ -33,7 +33,7 @@ from synthworth.figure_style import (
     without_scores,
     write_note,
 )
-from synthworth.tables.layout import provenance
+from synthworth.protocols import provenance
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ NAME = PACKAGE.name
 
 
 @cache
-def fingerprint(*modules: str) -> str:
-    """Hash of the modules (dotted, within the package: `generators.ddpm`) and of all they import from the package.
+def fingerprint(*modules: str, script: str | None = None) -> str:
+    """Hash of the modules (dotted, within the package: `generators.ddpm`) and of all they import from the package,
+    and of the rule's `script` beside the package, by its name.
 
     Docstrings, comments and layout do not count. Imports inside functions do; imports by string do not.
     """
-    found: dict[str, str] = {}
+    found = {f"{script}.py": _digest(PACKAGE.parent / f"{script}.py")} if script else {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()

@@ -162,7 +162,7 @@ class Inputs:
         ]
         pictures = [] if cached else ["samples_real"]
         for generator in [] if cached else self.config["generators"]:
-            pictures += [f"samples_{generator}"] if self.study.shards(generator) else []
+            pictures += [f"samples_synthetic_{generator}"] if self.study.shards(generator) else []
             pictures += [f"figure3_progression_{generator}"]
         return {
             "verdict": self.scores(self.study.name, "verdict.json"),

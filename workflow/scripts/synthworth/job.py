@@ -69,6 +69,8 @@ def _locked_log(log: Path, title: str, terminal: Any) -> Iterator[Any]:
         except BlockingIOError:
             print(f"{title}: an earlier process still does this job; waiting for it to end", file=terminal, flush=True)
             fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError as error:
+            print(f"{title}: no locks on this file system ({error.strerror})", file=terminal, flush=True)
         stream.truncate(0)
         yield stream
 
@@ -89,7 +91,16 @@ def _provenance(snakemake: Any, spec: dict[str, Any], devices: list[str]) -> dic
 
 def commit() -> str | None:
     """The commit of this code, `-dirty` where it was edited since; None where there is no repository."""
-    describe = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    describe = [
+        "git",
+        "--no-optional-locks",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    ]
     try:
         return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

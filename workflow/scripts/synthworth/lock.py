@@ -16,9 +16,12 @@ def try_lock(path: Path) -> int | None:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(handle)
         return None
+    except OSError as error:
+        # Some network file systems know no locks. To go on is better than to wait for what never comes.
+        print(f"No locks on this file system ({path}): {error.strerror}; take care to run one snakemake at a time.")
     return handle
 
 

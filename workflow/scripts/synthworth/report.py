@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from synthworth import VERSION
 from synthworth.files import replacing
-from synthworth.tables.layout import PROTOCOLS
+from synthworth.protocols import PROTOCOLS
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "index.html.j2"
 HEADLINES = {
@@ -71,7 +71,7 @@ def write_report(
         figure=figure,
         pictures={
             "real": "samples_real" in pictures,
-            "synthetic": [name for name in pictures if name.startswith("samples_") and name != "samples_real"],
+            "synthetic": [name for name in pictures if name.startswith("samples_synthetic_")],
             "progression": [name for name in pictures if name.startswith("figure3_")],
         },
         tables=fragments,
@@ -87,9 +87,9 @@ def write_report(
 
 
 def _figure(path: Path) -> Markup:
-    """The picture and its caption; `samples_ddpm` and its like share the caption of `samples_synthetic`."""
-    captions = [path.stem, path.stem.rsplit("_", 1)[0], "samples_synthetic"]
-    caption = next(file for name in captions if (file := TEMPLATE.parent / f"{name}.rst").is_file())
+    """The picture and its caption: the file whose name the picture's begins with (`samples_synthetic_ddpm`)."""
+    captions = [file for file in TEMPLATE.parent.glob("*.rst") if path.stem.startswith(file.stem)]
+    caption = max(captions, key=lambda file: len(file.stem))
     text = " ".join(caption.read_text(encoding="utf-8").split())
     data = base64.b64encode(path.read_bytes()).decode()
     return Markup(

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from synthworth.cells import read_scores
 from synthworth.figure_style import PAGE_WIDTH, STYLE, save_figure, without_scores, write_note
+from synthworth.protocols import provenance
 from synthworth.shards import read_shard
-from synthworth.tables.layout import provenance
 
 # Samples of a class on a sheet.
 COLUMNS = 5

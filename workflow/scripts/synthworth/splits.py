@@ -70,16 +70,12 @@ def split_patients(
     columns = index[["image", "patient", "class"]]
     if "split" in index:
         _check_own_splits(index, names, near_duplicates)
-        splits = columns.assign(split=index["split"])
-        _check_training_images(splits)
-        return splits
+        return columns.assign(split=index["split"])
     groups = _group_patients(index["patient"], near_duplicates)
     counts = pd.crosstab(groups, index["class"])
     _check_group_numbers(counts, names)
     chosen = _draw(counts.to_numpy(), shares[shares > 0], np.random.default_rng(seed))
-    splits = columns.assign(split=groups.map(pd.Series([names[split] for split in chosen], counts.index)))
-    _check_training_images(splits)
-    return splits
+    return columns.assign(split=groups.map(pd.Series([names[split] for split in chosen], counts.index)))
 
 
 def write_splits(
@@ -92,6 +88,7 @@ def write_splits(
     rows = read_index(index)
     found = near_duplicates(rows)
     splits = split_patients(rows, fractions, seed, found)
+    check_sizes(splits)
     for split, output in outputs.items():
         with replacing(output) as temporary:
             rows.assign(split=splits["split"])[splits["split"] == split].to_csv(temporary, index=False)
@@ -120,16 +117,21 @@ def _check_group_numbers(counts: pd.DataFrame, names: list[str]) -> None:
         raise StudyError("Classes are too small for their splits.", problems)
 
 
-def _check_training_images(splits: pd.DataFrame) -> None:
-    """One image has no spread: no FID against it is defined, and a generator could but repeat it."""
-    images = splits[splits["split"] == "train"].groupby("class")["image"].count()
-    problems = [
-        f"class {name!r}: {count} image for training, two are the least; add patients, or leave the class out"
-        for name, count in images.reindex(splits["class"].unique(), fill_value=0).items()
-        if count < 2
+def check_sizes(splits: pd.DataFrame) -> None:
+    """Two training images of a class have a spread to measure a FID against, two test patients one to judge by.
+
+    `splits` as of `split_patients`; raises a StudyError that lists the classes with less.
+    """
+    classes = list(splits["class"].unique())
+    images = splits[splits["split"] == "train"].groupby("class")["image"].count().reindex(classes, fill_value=0)
+    patients = splits[splits["split"] == "test"].groupby("class")["patient"].nunique().reindex(classes, fill_value=0)
+    remedy = "two are the least; add patients, leave the class out, or give the split a larger fraction"
+    problems = [f"class {name!r}: {images[name]} image for training, {remedy}" for name in classes if images[name] < 2]
+    problems += [
+        f"class {name!r}: {patients[name]} patient in test, {remedy}" for name in classes if patients[name] < 2
     ]
     if problems:
-        raise StudyError("Classes are too small to train a generator.", problems)
+        raise StudyError("Classes are too small for a study.", problems)
 
 
 def _draw(counts: np.ndarray, shares: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -166,7 +168,9 @@ def _apportion(total: int, shares: np.ndarray) -> np.ndarray:
     """`total` in whole parts by the shares (largest remainders), each at least 1."""
     parts = np.floor(total * shares).astype(int)
     remainders = total * shares - parts
-    parts[np.argsort(-remainders, kind="stable")[: total - parts.sum()]] += 1
+    # Of equal remainders the last split's goes first: test needs its images more than select.
+    last_first = np.argsort(-remainders[::-1], kind="stable")
+    parts[len(shares) - 1 - last_first[: total - parts.sum()]] += 1
     while (parts < 1).any():
         parts[parts.argmax()] -= 1
         parts[parts.argmin()] += 1

@@ -66,7 +66,7 @@ class Study:
 
     @cached_property
     def classes(self) -> dict[str, str]:
-        """{name: label} of the classes, in the order of the config; found in the labels where it gives none."""
+        """{name: label} of the classes, in the order of the config; sorted labels of the images where it gives none."""
         given = self.config["dataset"].get("classes")
         if isinstance(given, Mapping):
             return dict(given)
@@ -74,7 +74,7 @@ class Study:
             return derive_classes(given)
         if self.source == "phantoms":
             return {name: name for name in self.config["dataset"]["phantoms"]["patients"]}
-        return {} if self.manifest is None else derive_classes(self.manifest["label"])
+        return {} if self.manifest is None else derive_classes(sorted(set(self.manifest["label"])))
 
     def require_dataset(self) -> None:
         """Raises a StudyError that says how to name one's images, where the config names none."""
@@ -171,6 +171,12 @@ class Study:
             yield f"dataset: give one of {', '.join(sources)}, and set the others to null"
         if "all" in (config["dataset"].get("classes") or []):
             yield "dataset.classes: `all` is no name for a class; rename it: {every: all}"
+        given = config["dataset"].get("classes")
+        if isinstance(given, Mapping) and len(set(given.values())) < len(given):
+            yield "dataset.classes: two names have the same label; give each label one name"
+        cached = config["cached_scores"]
+        if cached and Path(cached).resolve() == Path("results", self.name, "scores").resolve():
+            yield "cached_scores: these scores are this study's own; copy the folder, or give the study another name"
         fractions = config["splits"]["fractions"]
         if abs(sum(fractions.values()) - 1) > 1e-9:
             yield f"splits.fractions: they add up to {sum(fractions.values()):g}, not to 1"
@@ -179,6 +185,8 @@ class Study:
                 "splits.fractions.select: the honest protocol chooses epochs on a `select` split; give it a share "
                 "(train: 0.6, select: 0.2, test: 0.2), or say `protocol: paper`"
             )
+        if config["protocol"] == "paper" and fractions.get("select"):
+            yield "splits.fractions.select: the published protocol has no such split; set it to 0"
         yield from self._unknown_names()
         for name, generator in config["generators"].items():
             checkpoints = generator["checkpoints"]

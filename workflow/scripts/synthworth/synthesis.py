@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from synthworth.fidelity.selection import read_selection
+from synthworth.errors import StudyError
 from synthworth.generators import sample
 from synthworth.seeds import seed
+from synthworth.selected import read_selection
 from synthworth.shards import write_shard
 
 
@@ -64,4 +65,6 @@ def synthesize_shard(
     choice = read_selection(selected)[names["name"]]
     chosen = {"scope": choice["scope"], "step": choice["step"]}
     folder = Path(checkpoints) / choice["scope"] / f"step-{choice['step']}"
+    if not folder.is_dir():
+        raise StudyError("The chosen checkpoint is gone.", [f"make it again with: snakemake {folder}"])
     sample_checkpoint(str(folder), output, names | chosen, first, last, settings, batch_size)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import pandas as pd
 import torch
 
 from synthworth.classifiers.augmentation import Transform
 from synthworth.errors import StudyError
+from synthworth.resizing import resize
 from synthworth.seeds import seed
 from synthworth.shards import read_shard
 
@@ -114,7 +114,7 @@ def synthetic_images(shards: Sequence[Path], classes: Sequence[str], per_class: 
     for position in sorted(rows["shard"].unique()):
         wanted = rows["shard"] == position
         images, _ = read_shard(shards[int(position)], columns=["label"])
-        sources.append(_resized(images[rows.loc[wanted, "row"]], size))
+        sources.append(resize(images[rows.loc[wanted, "row"]], size))
         rows.loc[wanted, "shard"] = len(sources) - 1
         rows.loc[wanted, "row"] = np.arange(wanted.sum())
     return ImageTable(
@@ -176,13 +176,3 @@ def _targets(names: pd.Series, classes: Sequence[str], where: Path | str) -> np.
         known = ", ".join(classes)
         raise StudyError("Classes are not in the config", [f"{where}: {name} is none of {known}" for name in unknown])
     return names.map({name: target for target, name in enumerate(classes)}).to_numpy(int)
-
-
-def _resized(images: np.ndarray, size: int) -> np.ndarray:
-    if images.shape[1:3] == (size, size):
-        return images
-    # Averaging over areas is what keeps fine structure from aliasing when an image shrinks; it makes blocks of one
-    # that grows.
-    method = cv2.INTER_AREA if min(images.shape[1:3]) > size else cv2.INTER_LINEAR
-    resized = [cv2.resize(image, (size, size), interpolation=method) for image in images]
-    return np.stack(resized).reshape(len(images), size, size, images.shape[-1])

@@ -66,6 +66,15 @@ def fetch_pretrained(architecture: str, source: bool | str, output: Path, config
     # all are the same: these weights cannot be had.
     except Exception as error:
         raise _missing_weights(architecture, source, config_key, error) from error
+    mean = tuple(model.pretrained_cfg["mean"])
+    if source is True and mean != IMAGENET_MEAN:
+        raise StudyError(
+            "Pretrained weights of another normalisation.",
+            [
+                f"{config_key}: {architecture} was trained on images normalised with mean {mean}, the study gives it "
+                f"{IMAGENET_MEAN}; choose weights of another tag in `architecture`, or `pretrained: false`"
+            ],
+        )
     head = _head_keys(model)
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in head}
     with replacing(output) as temporary:

@@ -15,9 +15,9 @@ from itertools import combinations
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from synthworth.errors import StudyError
+from synthworth.resizing import resize
 
 READS = "images"
 HAS_REFERENCE = False
@@ -56,27 +56,11 @@ def ms_ssim_pairs(images: np.ndarray) -> np.ndarray:
     return values
 
 
-def resized(images: np.ndarray) -> np.ndarray:
-    """uint8 images [n, 299, 299, c] by Pillow's bicubic filter.
-
-    That is what the paper's scores were computed on, and (up to its rounding) clean-fid's resize: smooth where it
-    enlarges, and, unlike OpenCV's or torch's default, free of aliasing where it shrinks.
-    """
-    if images.shape[1:3] == (SIZE, SIZE):
-        return images
-    result = np.empty((len(images), SIZE, SIZE, images.shape[-1]), np.uint8)
-    for image, target in zip(images, result, strict=True):
-        for channel in range(image.shape[-1]):
-            plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
-            target[..., channel] = plane.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
-    return result
-
-
 def _planes(images: np.ndarray) -> np.ndarray:
     """float32 [n, channels, 299, 299]; one channel where all are equal."""
     if (images == images[..., :1]).all():
         images = images[..., :1]
-    return np.ascontiguousarray(resized(images).transpose(0, 3, 1, 2), dtype=np.float32)
+    return np.ascontiguousarray(resize(images, SIZE).transpose(0, 3, 1, 2), dtype=np.float32)
 
 
 def _halved(planes: np.ndarray) -> np.ndarray:

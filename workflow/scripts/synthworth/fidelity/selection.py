@@ -15,6 +15,7 @@ import pandas as pd
 from synthworth.errors import StudyError
 from synthworth.fidelity import SCORE_COLUMNS
 from synthworth.files import replacing
+from synthworth.selected import read_selection
 
 JOINT_SCOPE = "all"
 PER_CLASS_RULE = "For each class, the step with the lowest score; of equal ones the earliest."
@@ -130,11 +131,6 @@ def save_selection(
     with replacing(output) as temporary:
         text = json.dumps(selection, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def read_selection(path: str | Path) -> dict[str, dict[str, str | int | float]]:
-    """The chosen checkpoint of each class, as `save_selection` wrote it: class to its scope, step and score."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))["checkpoints"]
 
 
 def mark_selected(

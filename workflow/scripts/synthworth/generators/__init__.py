@@ -50,8 +50,21 @@ def train_generator(
     `images` is a uint8 array file [n, size, size, channels], `index` the CSV of its rows; the model sees the images
     of `classes`. With several `processes`, one per GPU, each does its part of every batch.
     """
-    arguments = (images, index, state, checkpoint, next_state, name, classes, step, settings, seed)
-    launch(_train_segment, arguments, processes)
+    rows = pd.read_csv(index, dtype=str, keep_default_na=False)
+    chosen = np.flatnonzero(rows["class"].isin(classes))
+    labels = rows["class"].iloc[chosen].tolist()
+
+    def segment() -> None:
+        pixels = np.load(images, mmap_mode="r")[chosen]
+        trainer = method(name).build(pixels, labels, settings, seed, state and Path(state))
+        method(name).advance(trainer, step)
+        if trainer.accelerator.is_main_process:
+            with replacing(checkpoint) as folder:
+                trainer.save_checkpoint(folder)
+            with replacing(next_state) as file:
+                trainer.save_state(file)
+
+    launch(segment, processes)
 
 
 def sample(
@@ -59,27 +72,3 @@ def sample(
 ) -> np.ndarray:
     """Images from a checkpoint, one per row of `conditions`: uint8 [n, height, width, channels]."""
     return method(name).sample(checkpoint, conditions, settings, batch_size)
-
-
-def _train_segment(
-    images: str,
-    index: str,
-    state: str | None,
-    checkpoint: str,
-    next_state: str,
-    name: str,
-    classes: list[str],
-    step: int,
-    settings: dict[str, Any],
-    seed: int,
-) -> None:
-    rows = pd.read_csv(index, dtype=str, keep_default_na=False)
-    chosen = np.flatnonzero(rows["class"].isin(classes))
-    pixels = np.load(images, mmap_mode="r")[chosen]
-    trainer = method(name).build(pixels, rows["class"].iloc[chosen].tolist(), settings, seed, state and Path(state))
-    method(name).advance(trainer, step)
-    if trainer.accelerator.is_main_process:
-        with replacing(checkpoint) as folder:
-            trainer.save_checkpoint(folder)
-        with replacing(next_state) as file:
-            trainer.save_state(file)

@@ -78,6 +78,7 @@ def build(
         seed=seed,
         loss=loss,
         save_checkpoint=save_checkpoint,
+        max_gradient_norm=training["max_gradient_norm"],
     )
     if state is not None:
         trainer.load_state(state)

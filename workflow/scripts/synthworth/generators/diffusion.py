@@ -29,8 +29,8 @@ STEPS_PER_LOSS_LINE = 50
 class DiffusionTrainer:
     """A model in training, at optimiser step `step`.
 
-    `loss(model, rows, generator)` is the loss of a part of the batch: the method's own few lines. `save_checkpoint`
-    writes the weights in the format of the method's ecosystem.
+    `loss(model, rows, generator, share)` is the loss of the part `share` of the batch: the method's own few lines.
+    `save_checkpoint` writes the weights in the format of the method's ecosystem.
     """
 
     accelerator: Accelerator
@@ -42,7 +42,7 @@ class DiffusionTrainer:
     seed: int
     loss: Callable[[torch.nn.Module, np.ndarray, torch.Generator, slice], torch.Tensor]
     save_checkpoint: Callable[[Path], None]
-    max_gradient_norm: float | None = None
+    max_gradient_norm: float | None
     step: int = 0
     losses: list[float] = field(default_factory=list)
 

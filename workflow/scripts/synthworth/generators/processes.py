@@ -1,21 +1,36 @@
 """Processes of one training: one here, or one per GPU through accelerate."""
 
+import socket
 from collections.abc import Callable
-from typing import Any
+
+from synthworth.errors import StudyError
 
 
-def launch(function: Callable[..., None], arguments: tuple[Any, ...], processes: int) -> None:
-    """Calls `function(*arguments)` in this process, or in `processes` processes that accelerate joins in a group.
+def launch(function: Callable[[], None], processes: int) -> None:
+    """Calls `function` in this process, or in `processes` processes that accelerate joins in a group.
 
     On a machine without GPUs the group talks over gloo and computes on the CPU. An error in one process is raised.
     """
     if processes == 1:
-        function(*arguments)
+        function()
         return
     import torch
     from accelerate import debug_launcher, notebook_launcher
 
-    if torch.cuda.device_count() >= processes:
-        notebook_launcher(function, arguments, num_processes=processes)
+    devices = torch.cuda.device_count()
+    if devices == 0:
+        debug_launcher(function, num_processes=processes)
+    elif devices < processes:
+        raise StudyError(
+            "A generator asks for more GPUs than there are.",
+            [f"found {devices}, asked for {processes}; set generators.<name>.gpus to {devices}"],
+        )
     else:
-        debug_launcher(function, arguments, num_processes=processes)
+        notebook_launcher(function, num_processes=processes, use_port=str(_free_port()))
+
+
+def _free_port() -> int:
+    """A port of its own for each group: two trainings on one machine must not meet."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from synthworth.cells import read_scores
+from synthworth.protocols import provenance
 from synthworth.tables import cohort, effects, papers
-from synthworth.tables.layout import Table, provenance
+from synthworth.tables.layout import Table
 from synthworth.tables.typesetting import write_table
 
 # Each is made of one CSV of scores and the name of the baseline arm.

@@ -5,12 +5,6 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-PROTOCOLS = {
-    "published": "published (numbers as printed in the paper)",
-    "paper": "paper (the published protocol with its quirks)",
-    "honest": "honest (the published protocol, corrected)",
-}
-
 
 @dataclass(frozen=True)
 class Table:
@@ -23,11 +17,6 @@ class Table:
     caption: str
     remarks: list[str] = field(default_factory=list)
     group: str | None = None
-
-
-def provenance(study: str, protocol: str) -> str:
-    """The sentence that every table and figure carries; `protocol` is a key of PROTOCOLS."""
-    return f"Study: {study}. Protocol: {PROTOCOLS[protocol]}."
 
 
 def grid(
