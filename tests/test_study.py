@@ -74,6 +74,7 @@ def test_a_study_without_images_says_how_to_give_them():
         ({"dataset": {"classes": {"a": "x", "b": "x"}}}, "two names have the same label"),
         ({"cached_scores": "results/critical-assessment/scores"}, "these scores are this study's own"),
         ({"protocol": "paper"}, "the published protocol has no such split"),
+        ({"arms": {"baseline": {}}}, "arms: none has synthetic images"),
         ({"study": "published"}, "holds the papers' own tables"),
         ({"dataset": {"manifest": "a.csv", "folder": "b"}}, "give one of manifest, folder"),
         ({"dataset": {"classes": ["all", "healthy"]}}, "`all` is no name for a class"),

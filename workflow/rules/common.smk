@@ -79,10 +79,14 @@ def training_code(wildcards):
     return fingerprint("generators", f"generators.{method}", script="train_generator")
 
 
-def sampling_code(wildcards):
-    """The code that drawing a generator's images executes."""
-    method = config["generators"][wildcards.generator]["method"]
-    return fingerprint("synthesis", f"generators.{method}")
+def sampling_code(script):
+    """The code that drawing a generator's images executes, a function of wildcards."""
+
+    def code(wildcards):
+        method = config["generators"][wildcards.generator]["method"]
+        return fingerprint("synthesis", f"generators.{method}", script=script)
+
+    return code
 
 
 def sampling_batch_size(wildcards, threads):

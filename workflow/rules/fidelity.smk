@@ -24,7 +24,7 @@ rule sample_checkpoint:
         runtime=240,
     params:
         spec=specs.sample_checkpoint,
-        code=sampling_code,
+        code=sampling_code("sample_checkpoint"),
         # Derived from `threads` as well, so never compared: the images do not hang on it.
         batch_size=sampling_batch_size,
     script:

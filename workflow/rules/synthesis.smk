@@ -21,7 +21,7 @@ rule synthesize_shard:
         # The chosen one of these is known only when the job runs; `selected` comes after all of them.
         checkpoints="results/{study}/generators/{generator}",
         spec=specs.synthesize_shard,
-        code=sampling_code,
+        code=sampling_code("synthesize_shard"),
         # Derived from `threads` as well, so never compared: the images do not hang on it.
         batch_size=sampling_batch_size,
     script:

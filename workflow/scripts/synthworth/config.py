@@ -63,7 +63,7 @@ def validate(config: Mapping[str, Any], schema: Path) -> None:
     """Holds a composed config against the grammar; raises one StudyError that lists all problems by config key."""
     grammar = yaml.safe_load(schema.read_text(encoding="utf-8"))
     found = jsonschema.Draft202012Validator(grammar).iter_errors(config)
-    problems = sorted(line for error in found for line in _describe(error))
+    problems = sorted({line for error in found for line in _describe(error)})
     if problems:
         raise StudyError("The config cannot be used:", problems)
 
@@ -88,9 +88,9 @@ def _typed(value: Any) -> Any:
 
 def _number(text: str) -> Any:
     """What text means that stands for a number, null, true or false; else the text (`no` too: it is a precision)."""
-    words = {"null": None, "true": True, "false": False}
-    if text in words:
-        return words[text]
+    words = {"null": None, "none": None, "~": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
     if re.fullmatch(r"[+-]?\d+", text):
         return int(text)
     return float(text) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) else text

@@ -100,7 +100,8 @@ def _figure(path: Path) -> Markup:
 def _selection(config: Mapping[str, Any]) -> str:
     name = config["fidelity"]["selection"]
     extractor = config["fidelity"]["metrics"][name].get("extractor")
-    return f"the lowest {name} ({extractor} features, against training images)" if extractor else f"the lowest {name}"
+    shown = name.upper() if name == "fid" else name
+    return f"the lowest {shown} ({extractor} features, against training images)" if extractor else f"the lowest {shown}"
 
 
 def _duplicates(path: str | None) -> str:

@@ -103,7 +103,7 @@ def draw_real_samples(
         own = rows[rows["class"] == name]
         first = [*own.index[~own["patient"].duplicated()], *own.index[own["patient"].duplicated()]][:COLUMNS]
         sheet[name] = pixels[first]
-    save_figure(sample_sheet(sheet, "Real training images", provenance(study, protocol)), png, pdf)
+    save_figure(sample_sheet(sheet, "Training images", provenance(study, protocol)), png, pdf)
 
 
 def draw_synthetic_samples(

@@ -203,9 +203,7 @@ class Specs:
         """The rows of a sheet of images."""
         return {
             "classes": list(self.study.classes),
-            "study": self.study.name,
-            "protocol": self.config["protocol"],
-        }
+        } | self._provenance()
 
     @canonical
     def draw_progression(self, wildcards: Any) -> dict[str, Any]:
@@ -215,9 +213,7 @@ class Specs:
         return {
             "classes": list(self.study.classes),
             "extractor": extractor,
-            "study": self.study.name,
-            "protocol": self.config["protocol"],
-        }
+        } | self._provenance()
 
     @canonical
     def write_report(self, wildcards: Any) -> dict[str, Any]:
@@ -225,8 +221,11 @@ class Specs:
         return {"config": self.config, "classes": list(self.study.classes)}
 
     def _origin(self) -> dict[str, Any]:
-        baseline = self.config["statistics"]["baseline"]
-        return {"study": self.study.name, "protocol": self.config["protocol"], "baseline": baseline}
+        return {"baseline": self.config["statistics"]["baseline"]} | self._provenance()
+
+    def _provenance(self) -> dict[str, str]:
+        drawn = " (drawn phantoms, no patients)" if self.study.source == "phantoms" else ""
+        return {"study": self.study.name + drawn, "protocol": self.config["protocol"]}
 
     def _runs(self) -> list[dict[str, Any]]:
         return [

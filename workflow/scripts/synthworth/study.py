@@ -200,6 +200,8 @@ class Study:
                 )
             if training["batch_size"] % generator["gpus"]:
                 yield f"generators.{name}.training.batch_size: must be a multiple of `gpus` ({generator['gpus']})"
+        if not any(arm.get("generator") for arm in config["arms"].values()):
+            yield "arms: none has synthetic images; add one with a generator and `per_class`"
         baseline = config["arms"].get(config["statistics"]["baseline"])
         if baseline is not None and baseline.get("generator"):
             yield "statistics.baseline: the baseline arm must be without synthetic images"
