@@ -13,7 +13,7 @@ demo: setup
 	@echo "The report: $(CURDIR)/results/demo/report/index.html"
 
 test: setup lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

@@ -40,8 +40,9 @@ def test_defaults_alone_choose_nothing():
 
 
 def test_arms_of_the_default_go_with_what_they_lean_on():
-    assert "oversampling" not in compose(DEFAULT, {"classifiers": {"resnet50": {}}})["arms"]
-    assert "oversampling" in compose(DEFAULT, {"classifiers": {"convnext_small": {}}})["arms"]
+    assert compose(DEFAULT, {"classifiers": {"resnet50": {}}})["arms"]["oversampling"]["classifiers"] is None
+    chosen = {"classifiers": {"convnext_small": {}}}
+    assert compose(DEFAULT, chosen)["arms"]["oversampling"]["classifiers"] == ["convnext_small"]
     other = {"generators": {"other": DEFAULT["generators"]["ddpm"]}}
     assert list(compose(DEFAULT, other)["arms"]) == ["baseline", "oversampling"]
     # What the user names stays, and is reported where it is wrong.

@@ -22,8 +22,6 @@ from synthworth.generators import sample, train_generator
 from synthworth.shards import read_shard
 from synthworth.synthesis import conditions
 
-pytestmark = pytest.mark.xdist_group("study")
-
 CXR4 = HOUSE.parent / "shared" / "data" / "cxr4"
 LONG = "generators={ddpm: {checkpoints: {every: 100, last: 200}}}"
 CHAIN = "results/tiny/generators/ddpm/viral"

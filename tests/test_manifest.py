@@ -142,13 +142,20 @@ def test_parsing_the_snakefile_needs_no_image_library():
 
 
 def test_folder_per_class(tmp_path):
-    for name in ("viral/b.png", "viral/sub/a.png", "healthy/a.png", ".hidden/x.png", "healthy/.DS_Store"):
+    for name in ("viral/b.png", "viral/a.png", "healthy/a.png", ".hidden/x.png", "healthy/.DS_Store"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     frame = list_folder(tmp_path)
-    assert frame["image"].tolist() == ["healthy/a.png", "viral/b.png", "viral/sub/a.png"]
-    assert frame["patient"].tolist() == ["healthy/a", "viral/b", "viral/sub/a"]
+    assert frame["image"].tolist() == ["healthy/a.png", "viral/a.png", "viral/b.png"]
+    assert frame["patient"].tolist() == ["healthy/a", "viral/a", "viral/b"]
     assert frame["label"].tolist() == ["healthy", "viral", "viral"]
+
+
+def test_folders_of_patients_within_a_class_need_a_manifest(tmp_path):
+    (tmp_path / "viral" / "p1").mkdir(parents=True)
+    (tmp_path / "viral" / "p1" / "a.png").write_bytes(b"")
+    with pytest.raises(StudyError, match="viral/p1: images lie deeper .* only a manifest can say"):
+        list_folder(tmp_path)
 
 
 def test_non_image_files_in_a_folder_are_problems(tmp_path):

@@ -75,6 +75,7 @@ def test_a_study_without_images_says_how_to_give_them():
         ({"cached_scores": "results/critical-assessment/scores"}, "these scores are this study's own"),
         ({"protocol": "paper"}, "the published protocol has no such split"),
         ({"arms": {"baseline": {}}}, "arms: none has synthetic images"),
+        ({"dataset": {"size": 250}}, "choose a multiple of 32"),
         ({"study": "published"}, "holds the papers' own tables"),
         ({"dataset": {"manifest": "a.csv", "folder": "b"}}, "give one of manifest, folder"),
         ({"dataset": {"classes": ["all", "healthy"]}}, "`all` is no name for a class"),

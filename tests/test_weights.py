@@ -1,11 +1,23 @@
 import hashlib
 import json
 
+import pytest
+
+from synthworth.errors import StudyError
 from synthworth.weights import record_weights
 
 
 def test_weights_are_on_record_by_name_and_content(tmp_path):
     (tmp_path / "inception.pt").write_bytes(b"weights")
-    record_weights([str(tmp_path / "inception.pt")], str(tmp_path / "record.json"))
+    names = {"classifiers.a.architecture": "resnet50.a1_in1k"}
+    record_weights([str(tmp_path / "inception.pt")], str(tmp_path / "record.json"), names)
     record = json.loads((tmp_path / "record.json").read_text())
     assert record == {"inception.pt": hashlib.sha256(b"weights").hexdigest()}
+
+
+def test_an_unknown_architecture_is_named_with_its_key(tmp_path):
+    names = {"classifiers.a.architecture": "resnet18x", "classifiers.b.architecture": "resnet50"}
+    with pytest.raises(StudyError) as error:
+        record_weights([], str(tmp_path / "record.json"), names)
+    assert len(error.value.problems) == 1
+    assert error.value.problems[0].startswith("classifiers.a.architecture: timm has no 'resnet18x'; it has ")

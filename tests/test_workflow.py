@@ -10,9 +10,6 @@ import pandas as pd
 import pytest
 from house import HOUSE, TINY, command, copy_house, environment, planned, planned_files, snakemake
 
-# With the other module that looks at the finished study in one process, which then makes it once.
-pytestmark = pytest.mark.xdist_group("study")
-
 GOLDEN = Path(__file__).parent / "golden"
 # From a training on: what comes after scores of runs.
 AFTER_RUNS = {
@@ -74,7 +71,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
         ),
         pytest.param(
             ["classifiers={test_resnet: {}, test_convnext: {architecture: test_convnext}}"],
-            AFTER_RUNS | {"train_classifier": 6, "evaluate_classifier": 6},
+            AFTER_RUNS | {"train_classifier": 6, "evaluate_classifier": 6, "record_weights": 1},
             id="one more classifier",
         ),
         pytest.param(

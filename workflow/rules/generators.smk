@@ -19,6 +19,7 @@ rule record_weights:
     conda:
         "../envs/gpu.yaml"
     params:
+        spec=specs.record_weights,
         code=fingerprint("weights", script="record_weights"),
     script:
         "../scripts/record_weights.py"

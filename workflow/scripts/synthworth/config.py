@@ -21,7 +21,7 @@ def compose(default: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
     Settings are replaced at any depth. Of named entries, those that the changes name are the ones that stay; where
     the changes name none (or only `defaults`), all stay. Each entry starts from `defaults` of its section. Arms that
-    the user does not name go with the generators and classifiers that they lean on.
+    the user does not name go with the generator that they lean on; those of other classifiers run on all chosen ones.
     """
     config = _merge(default, changes)
     for path in ENTRIES:
@@ -42,9 +42,9 @@ def _drop_orphans(config: dict[str, Any], named: Mapping[str, Any]) -> None:
     for name in [name for name in arms if name not in named and isinstance(arms[name], dict)]:
         arm = arms[name]
         if arm.get("classifiers"):
-            arm["classifiers"] = [entry for entry in arm["classifiers"] if entry in config["classifiers"]]
-        without = arm.get("classifiers") == [] or arm.get("generator") not in (None, *config["generators"])
-        if without:
+            # None means all: a control is not lost with the classifier that the default ran it on.
+            arm["classifiers"] = [entry for entry in arm["classifiers"] if entry in config["classifiers"]] or None
+        if arm.get("generator") not in (None, *config["generators"]):
             del arms[name]
 
 

@@ -80,6 +80,11 @@ def list_folder(folder: str | Path) -> pd.DataFrame:
             problems += [f"{path}: lies in no class's sub-folder; move it into one, or remove it" for path in paths]
         elif not paths and not folders:
             problems.append(f"{here}: an empty folder; put images into it, or remove it")
+        elif len(here.parts) > 1 and paths:
+            problems.append(
+                f"{here}: images lie deeper than in a class's folder; whose they are only a manifest can say: "
+                "write one, or move them up"
+            )
         found += paths
     if not found and not problems:
         problems = ["it is empty; make a sub-folder per class, named as the class, and put its images there"]

@@ -55,6 +55,22 @@ class Specs:
         return {"channels": dataset["channels"], "fit": dataset["fit"]} | self._source()
 
     @canonical
+    def record_weights(self, wildcards: Any) -> dict[str, Any]:
+        """The architectures that timm is to know."""
+        sections = {
+            "classifiers": self.config["classifiers"],
+            "fidelity.extractors": self.config["fidelity"]["extractors"],
+        }
+        return {
+            "architectures": {
+                f"{section}.{name}.architecture": entry["architecture"]
+                for section, entries in sections.items()
+                for name, entry in entries.items()
+                if "architecture" in entry
+            }
+        }
+
+    @canonical
     def train_generator(self, wildcards: Any) -> dict[str, Any]:
         """A generator's training; not which checkpoints are kept: more of them leave those that exist valid."""
         entry = self.config["generators"][wildcards.generator]

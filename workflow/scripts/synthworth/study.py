@@ -193,6 +193,12 @@ class Study:
             if checkpoints["last"] % checkpoints["every"]:
                 yield f"generators.{name}.checkpoints.last: {checkpoints['last']} is no multiple of `every`"
             training = generator["training"]
+            halved = 2 ** (len(generator["model"]["block_out_channels"]) - 1)
+            if config["dataset"]["size"] % halved:
+                yield (
+                    f"dataset.size: {config['dataset']['size']} px cannot be halved as often as the blocks of "
+                    f"generators.{name}.model ask for; choose a multiple of {halved}"
+                )
             if training["schedule"] == "cosine" and checkpoints["last"] > training["schedule_steps"]:
                 yield (
                     f"generators.{name}.checkpoints.last: past training.schedule_steps ({training['schedule_steps']}) "
