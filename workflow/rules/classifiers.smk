@@ -10,6 +10,7 @@ rule fetch_classifier:
         weights="results/{study}/weights/{classifier}.safetensors",
     log:
         "results/{study}/logs/fetch_classifier/{classifier}.log",
+    priority: 100
     conda:
         "../envs/gpu.yaml"
     params:
@@ -22,7 +23,6 @@ rule fetch_classifier:
 rule train_classifier:
     input:
         unpack(inputs.training_data),
-        weights=ancient("results/{study}/weights/record.json"),
     output:
         classifier=directory("results/{study}/classifiers/{classifier}/{arm}/seed-{seed}/model"),
     log:

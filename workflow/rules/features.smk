@@ -10,6 +10,7 @@ rule fetch_extractor:
         weights="results/{study}/weights/{extractor}.pt",
     log:
         "results/{study}/logs/fetch_extractor/{extractor}.log",
+    priority: 100
     conda:
         "../envs/gpu.yaml"
     params:

@@ -8,7 +8,8 @@ localrules:
 ruleorder: finish_generator > train_generator
 
 
-# Nothing is trained before all weights that the config names are there: no GPU hour is lost to a missing file.
+# Weights and the names of architectures are looked at before all else: what is missing stops the study before it costs
+# GPU hours. By priority, not as an input of trainings: a further classifier would train all generators again.
 rule record_weights:
     input:
         inputs.weights,
@@ -16,6 +17,7 @@ rule record_weights:
         record="results/{study}/weights/record.json",
     log:
         "results/{study}/logs/record_weights.log",
+    priority: 100
     conda:
         "../envs/gpu.yaml"
     params:
@@ -30,7 +32,6 @@ rule train_generator:
         images=f"results/{{study}}/data/train/images-{config['dataset']['size']}.npy",
         index="results/{study}/data/train/index.csv",
         state=inputs.previous_state,
-        weights=ancient("results/{study}/weights/record.json"),
     output:
         checkpoint=directory("results/{study}/generators/{generator}/{scope}/step-{step}"),
         state=temp("results/{study}/generators/{generator}/{scope}/state-{step}.pt"),

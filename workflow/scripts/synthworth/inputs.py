@@ -169,6 +169,7 @@ class Inputs:
             "tests": self.scores(self.study.name, "generators.csv"),
             "tables": [f"{self.results}/tables/{table}.html" for table in tables],
             "figures": [f"{self.results}/figures/{figure}.png" for figure in [*FIGURE_SCORES, *pictures]],
+            "weights": [] if cached else f"{self.results}/weights/record.json",
             "duplicates": [] if cached else f"{self.results}/scores/duplicates.csv",
         }
 
