@@ -4,6 +4,7 @@ The colours are those of Okabe and Ito (generators, verdicts) and of Paul Tol's 
 can tell them apart, and markers repeat what generators' colours say.
 """
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -34,6 +35,7 @@ STYLE = {
     # Text stays text in the PDF.
     "pdf.fonttype": 42,
 }
+NOTE_WIDTH = 125  # characters
 DOTS_PER_INCH = 200
 PAGE_WIDTH = 7.2  # inches, two columns
 
@@ -73,6 +75,6 @@ def without_scores(figure: Figure, axes: Axes, note: str, text: str = "No scores
 
 
 def write_note(figure: Figure, note: str) -> None:
-    """Small print at the figure's lower left."""
+    """Small print at the figure's lower left, in lines that fit a page's width."""
     if note:
-        figure.supxlabel(note, fontsize=7, color=GREY, x=0.01, ha="left")
+        figure.supxlabel(textwrap.fill(note, NOTE_WIDTH), fontsize=7, color=GREY, x=0.01, ha="left")
