@@ -102,11 +102,6 @@ class Study:
         """The split that chooses a classifier's epoch: `select`; `test` under the published protocol."""
         return "test" if self.config["protocol"] == "paper" else "select"
 
-    @property
-    def baseline(self) -> Arm:
-        """The arm that the others are compared with."""
-        return self.arms[self.config["statistics"]["baseline"]]
-
     @cached_property
     def arms(self) -> dict[str, Arm]:
         """The arms by name; an entry with a list of doses is one arm per dose, `<entry>+<dose>`."""
