@@ -10,6 +10,7 @@ configfile: "config/config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/base_models.smk"
 include: "workflow/rules/generators.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/fidelity.smk"

@@ -32,7 +32,7 @@ def write_synthetic(path, label, indices, size=8):
     rows = pd.DataFrame({"index": indices}).assign(
         label=label, prompt="", generator="ddpm", scope=label, step=1, seed=0
     )
-    write_shard(path, images, rows)
+    write_shard(path, [images], rows)
     return path
 
 
@@ -102,7 +102,7 @@ def test_shrinking_averages_instead_of_aliasing(tmp_path):
     stripes = np.zeros((1, 32, 32, 1), np.uint8)
     stripes[:, :, ::4] = 200
     rows = {"label": "viral", "prompt": "", "generator": "g", "scope": "viral", "step": 1, "index": 0, "seed": 0}
-    write_shard(tmp_path / "s.parquet", stripes, pd.DataFrame([rows]))
+    write_shard(tmp_path / "s.parquet", [stripes], pd.DataFrame([rows]))
     shrunk = synthetic_images([tmp_path / "s.parquet"], ["viral"], 1, 8).image(0)[:, 1:-1]
     # Taking every fourth column would give 0 or 200 everywhere; at the borders the filter has less to average.
     assert np.abs(shrunk.astype(int) - 50).max() < 10

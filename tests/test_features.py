@@ -200,8 +200,8 @@ def test_samples_are_those_of_all_shards_in_order(domain, tmp_path):
     rows = pd.DataFrame({"label": "a", "prompt": "", "generator": "g", "scope": "all", "step": 1}, index=range(7))
     rows = rows.assign(index=range(7), seed=range(7))
     shards = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
-    write_shard(shards[0], images[:4], rows[:4])
-    write_shard(shards[1], images[4:], rows[4:])
+    write_shard(shards[0], [images[:4]], rows[:4])
+    write_shard(shards[1], [images[4:]], rows[4:])
     extract_samples(shards, "domain", domain, tmp_path / "a.npz")
     extract_samples(shards, "domain", domain, tmp_path / "b.npz")
     with np.load(tmp_path / "a.npz") as arrays:

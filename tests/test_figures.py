@@ -7,11 +7,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from synthworth import figures
-from synthworth.figure_style import generator_looks, save_figure
+from synthworth import figures, sheets
+from synthworth.figure_style import generator_looks, in_lines, save_figure
 from synthworth.inputs import FIGURE_SCORES as SCORES
 from synthworth.published import read_published
-from synthworth.sheets import figure3_progression, sample_sheet
+from synthworth.shards import write_shard
+from synthworth.sheets import (
+    draw_generator_samples,
+    draw_progression,
+    figure3_progression,
+    generator_sheet,
+    sample_sheet,
+)
 
 FOLDER = Path(__file__).parents[1] / "resources/published"
 
@@ -104,6 +111,23 @@ def test_curves_have_a_row_per_extractor_and_mark_the_selected(fidelity):
     assert (ring.get_xdata().tolist(), ring.get_ydata().tolist()) == ([20], [81])
 
 
+def test_images_that_no_step_led_to_are_points_side_by_side(fidelity):
+    outside = fidelity[(fidelity["generator"] == "gan") & (fidelity["step"] == 20)].assign(generator="others", step=0)
+    figure = figures.figure2_fid_curves(pd.concat([fidelity, outside]), ["gan", "others"])
+    axes = {each.get_title(): each for each in figure.axes[:3]}
+    points = [line for line in axes["others"].lines if line.get_marker() == "."]
+    assert [line.get_xdata().tolist() for line in points] == [[-0.25], [0.25]]
+    assert [line.get_ydata().tolist() for line in points] == [[80], [81]]
+    assert [label.get_text() for label in axes["others"].get_xticklabels()] == ["not trained"]
+    bottom = {each.get_title() or place: each.get_xlabel() for place, each in enumerate(figure.axes)}
+    assert list(bottom.values())[-3:] == ["Training step", "", "Training step"]
+
+
+def test_names_break_after_underscores():
+    assert in_lines("lung_model_0", 40) == "lung_model_0"
+    assert in_lines("lung_model_0", 8) == in_lines("lung_model_0", 1) == "lung_\nmodel_0"
+
+
 def test_ms_ssim_curves_read_only_ms_ssim_even_where_the_extractor_is_missing(fidelity):
     unnamed = fidelity.assign(extractor=fidelity["extractor"].replace("", np.nan))
     figure = figures.figure4_ms_ssim_curves(unnamed)
@@ -175,6 +199,75 @@ def test_sample_sheet_sets_every_image_in_its_place():
     assert axes.images[3].get_array().shape == (16, 16, 3)
 
 
+def grey(value, count=2, size=8, channels=1):
+    return np.full((count, size, size, channels), value, np.uint8)
+
+
+def shown(axes):
+    """{(left, top): grey level} of the images on a sheet, to the nearest tenth of an image."""
+    corners = [
+        (round(image.get_extent()[0] - 0.02, 1), round(image.get_extent()[3] - 0.02, 1)) for image in axes.images
+    ]
+    return dict(zip(corners, [int(image.get_array().flat[0]) for image in axes.images], strict=True))
+
+
+def test_all_generators_stand_on_one_sheet_by_class():
+    images = {
+        "real images": {"viral": grey(1), "healthy": grey(2)},
+        "gan": {"viral": grey(3, size=16, channels=3), "healthy": grey(4, count=1)},
+        "none": {"viral": grey(0, count=0)},
+        "a_rather_long_name": {"healthy": grey(5, count=9)},
+    }
+    axes = generator_sheet(images, ["healthy", "viral"]).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["healthy", "viral"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["real images", "gan", "a_rather_long_name"]
+    # Two side by side, a gap between classes and generators; what there is too few of stays blank.
+    assert shown(axes) == {
+        (0, 0): 2, (1, 0): 2, (2.1, 0): 4, (4.2, 0): 5, (5.2, 0): 5,
+        (0, 1.1): 1, (1, 1.1): 1, (2.1, 1.1): 3, (3.1, 1.1): 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("generators", "second"), [(6, (0, 1)), (8, (0, 1.1))])
+def test_samples_stand_below_each_other_or_alone_where_columns_are_many(generators, second):
+    names = [f"class{number}" for number in range(5)]
+    images = {f"lung_model_{number}": {name: grey(number) for name in names} for number in range(generators)}
+    figure = generator_sheet(images, names)
+    places = shown(figure.axes[0])
+    assert len(places) == generators * 5 * (2 if second == (0, 1) else 1)
+    assert sorted(places)[:2] == [(0, 0), second]
+    assert figure.get_size_inches()[1] < 10
+    assert figure.axes[0].get_xticklabels()[0].get_text() == "lung_\nmodel_0"
+
+
+def test_the_sheet_of_generators_has_their_first_images_and_real_ones(tmp_path, monkeypatch):
+    classes, generators = ["healthy", "viral"], ["lora", "gan"]
+    np.save(tmp_path / "images.npy", np.concatenate([grey(value, 1) for value in (10, 11, 12, 20, 21)]))
+    index = pd.DataFrame(
+        {"class": ["viral", "viral", "viral", "healthy", "healthy"], "patient": ["a", "a", "b", "c", "d"]}
+    )
+    index.to_csv(tmp_path / "index.csv", index=False)
+    shards = []
+    for generator in generators:
+        for name in classes:
+            names = {"generator": generator, "label": name, "prompt": "", "scope": "all", "step": 1, "seed": 0}
+            value = 100 * (1 + generators.index(generator)) + 10 * classes.index(name)
+            pixels = np.concatenate([grey(value + number, 1) for number in range(3)])
+            shards.append(tmp_path / f"{generator}-{name}.parquet")
+            write_shard(shards[-1], [pixels], pd.DataFrame({"index": range(3), **names}))
+    drawn = []
+    monkeypatch.setattr(sheets, "save_figure", lambda figure, *files: drawn.append(figure.axes[0]))
+    draw_generator_samples(
+        shards, tmp_path / "images.npy", tmp_path / "index.csv", "png", "pdf", classes, generators, "s", "honest"
+    )
+    assert [label.get_text() for label in drawn[0].get_xticklabels()] == ["real images", *generators]
+    # Of two patients where the class has two.
+    assert shown(drawn[0]) == {
+        (0, 0): 20, (1, 0): 21, (2.1, 0): 100, (3.1, 0): 101, (4.2, 0): 200, (5.2, 0): 201,
+        (0, 1.1): 10, (1, 1.1): 12, (2.1, 1.1): 110, (3.1, 1.1): 111, (4.2, 1.1): 210, (5.2, 1.1): 211,
+    }  # fmt: skip
+
+
 def test_progression_prints_the_fid_under_each_block():
     blocks = {step: np.full((4, 8, 8, 1), step % 256, np.uint8) for step in (500, 2000)}
     axes = figure3_progression({"viral": blocks, "healthy": blocks}, {"viral": {500: 147.25, 2000: 90.0}}, "LoRA").axes[
@@ -189,7 +282,28 @@ def test_progression_prints_the_fid_under_each_block():
     assert edges[4][0] > 2
 
 
+def test_progression_shows_some_of_many_checkpoints(tmp_path, monkeypatch):
+    shards, scores = [], []
+    for step in range(10, 410, 10):
+        names = {"generator": "gan", "label": "viral", "prompt": "", "scope": "viral", "step": step, "seed": 0}
+        shards.append(tmp_path / f"{step}.parquet")
+        write_shard(shards[-1], [grey(step // 10, 5)], pd.DataFrame({"index": range(5), **names}))
+        scores.append({"class": "viral", "step": step, "metric": "fid", "extractor": "domain", "value": step})
+    pd.DataFrame(scores).to_csv(tmp_path / "curves.csv", index=False)
+    drawn = []
+    monkeypatch.setattr(sheets, "save_figure", lambda figure, *files: drawn.append(figure.axes[0]))
+    # Shards come in any order.
+    draw_progression(shards[::-1], tmp_path / "curves.csv", "png", "pdf", ["viral"], "domain", "s", "honest")
+    steps = [10, 70, 140, 210, 270, 330, 400]
+    assert [label.get_text() for label in drawn[0].get_xticklabels()] == [f"Step {step}" for step in steps]
+    assert [text.get_text() for text in drawn[0].texts] == [f"FID {step}.0" for step in steps]
+    assert [int(image.get_array().flat[0]) for image in drawn[0].images] == [
+        step // 10 for step in steps for _ in "four"
+    ]
+
+
 def test_sheets_without_images_are_valid(tmp_path):
-    for place, figure in enumerate([sample_sheet({}), figure3_progression({}, {}), figure3_progression({"a": {}}, {})]):
+    empty = [sample_sheet({}), generator_sheet({"gan": {}}, ["a"]), figure3_progression({}, {})]
+    for place, figure in enumerate([*empty, figure3_progression({"a": {}}, {})]):
         save_figure(figure, tmp_path / f"{place}.png", tmp_path / f"{place}.pdf")
         assert figure.axes[0].texts[0].get_text() == "No images."

@@ -150,7 +150,7 @@ def test_score_checkpoint_writes_one_row_of_features(tmp_path):
 def test_score_checkpoint_writes_one_row_of_images(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 1), dtype=np.uint8)
     rows = pd.DataFrame({"label": "a", "prompt": "", "generator": "ddpm", "scope": "all", "step": 300}, index=range(3))
-    write_shard(tmp_path / "shard.parquet", images, rows.assign(index=range(3), seed=range(3)))
+    write_shard(tmp_path / "shard.parquet", [images], rows.assign(index=range(3), seed=range(3)))
     score_checkpoint("ms_ssim", tmp_path / "shard.parquet", None, None, tmp_path / "score.csv", NAMES)
     row = collect_curves([tmp_path / "score.csv"]).iloc[0].to_dict()
     empty = {"extractor": "", "reference": "", "n_reference": 0}

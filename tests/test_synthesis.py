@@ -7,7 +7,14 @@ from synthworth import synthesis
 from synthworth.errors import StudyError
 from synthworth.shards import read_shard
 
-NAMES = {"study_seed": 1, "generator": "ddpm", "method": "ddpm", "name": "covid19", "label": "COVID-19"}
+NAMES = {
+    "study_seed": 1,
+    "generator": "ddpm",
+    "method": "ddpm",
+    "name": "covid19",
+    "label": "COVID-19",
+    "prompts": None,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -17,23 +24,37 @@ def sampler(monkeypatch):
 
     def sample(method, checkpoint, conditions, settings, batch_size):
         used.append(checkpoint)
-        return np.stack([np.full((8, 8, 1), seed % 251, np.uint8) for seed in conditions["seed"]])
+        for first in range(0, len(conditions), batch_size):
+            seeds = conditions["seed"].iloc[first : first + batch_size]
+            yield np.stack([np.full((8, 8, 1), seed % 251, np.uint8) for seed in seeds])
 
     monkeypatch.setattr(synthesis, "sample", sample)
     return used
 
 
 def test_an_image_hangs_on_its_names_alone():
-    whole = synthesis.conditions(1, "ddpm", "viral", "viral", 0, 99)
-    part = synthesis.conditions(1, "ddpm", "viral", "viral", 50, 74)
+    whole = synthesis.conditions(NAMES, [], 0, 99)
+    part = synthesis.conditions(NAMES, [], 50, 74)
     assert list(part["seed"]) == list(whole["seed"][50:75])
     assert whole["seed"].is_unique
-    for other in (
-        synthesis.conditions(2, "ddpm", "viral", "viral", 0, 0),
-        synthesis.conditions(1, "gan", "viral", "viral", 0, 0),
-        synthesis.conditions(1, "ddpm", "fungal", "fungal", 0, 0),
-    ):
-        assert other["seed"][0] != whole["seed"][0]
+    for change in ({"study_seed": 2}, {"generator": "gan"}, {"name": "fungal"}):
+        assert synthesis.conditions(NAMES | change, [], 0, 0)["seed"][0] != whole["seed"][0]
+
+
+def test_images_are_asked_for_with_the_texts_of_their_class(tmp_path, monkeypatch):
+    asked = []
+
+    def sample(method, checkpoint, conditions, settings, batch_size):
+        asked.extend(conditions["prompt"])
+        yield np.zeros((len(conditions), 8, 8, 1), np.uint8)
+
+    monkeypatch.setattr(synthesis, "sample", sample)
+    index = tmp_path / "index.csv"
+    index.write_text("class,text\ncovid19,one lung\ncovid19,two lungs\nviral,a heart\n")
+    names = NAMES | {"scope": "all", "step": 1, "prompts": {"source": "text", "template": "", "classes": {}}}
+    synthesis.sample_checkpoint("c", str(tmp_path / "a.parquet"), names, 0, 29, {}, 30, texts=str(index))
+    assert set(asked) == {"one lung", "two lungs"}
+    assert list(read_shard(tmp_path / "a.parquet")[1]["prompt"]) == asked
 
 
 def test_a_shard_comes_from_the_chosen_checkpoint(tmp_path, sampler):

@@ -15,6 +15,20 @@ def test_weights_are_on_record_by_name_and_content(tmp_path):
     assert record == {"inception.pt": hashlib.sha256(b"weights").hexdigest()}
 
 
+def test_a_base_model_is_on_record_part_by_part(tmp_path):
+    pipeline = tmp_path / "stable_diffusion" / "pipeline"
+    for part in ("unet", "vae"):
+        (pipeline / part).mkdir(parents=True)
+        (pipeline / part / "model.safetensors").write_bytes(part.encode())
+        (pipeline / part / "config.json").write_text("{}")
+    record_weights([str(pipeline)], str(tmp_path / "record.json"), {})
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record == {
+        f"stable_diffusion/{part}/model.safetensors": hashlib.sha256(part.encode()).hexdigest()
+        for part in ("unet", "vae")
+    }
+
+
 def test_an_unknown_architecture_is_named_with_its_key(tmp_path):
     names = {"classifiers.a.architecture": "resnet18x", "classifiers.b.architecture": "resnet50"}
     with pytest.raises(StudyError) as error:

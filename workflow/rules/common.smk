@@ -37,11 +37,18 @@ def any_of(names):
     return "|".join(re.escape(str(name)) for name in names) or "(?!)"
 
 
+# A generator's name where the path goes on to its own last step: a constraint sees the rest of the path ahead of it.
+ENDED = "|".join(
+    rf"{re.escape(name)}(?=/[^/]+/(step|state)-{study.steps(name)[-1]}(\.|$))" for name in config["generators"]
+)
+
+
 wildcard_constraints:
     study=any_of([study.name, "published"]),
     split=any_of(study.splits),
     label=any_of(classes),
     scope=any_of([*classes, "all"]),
+    base_model=any_of(config["base_models"]),
     generator=any_of(config["generators"]),
     extractor=any_of(config["fidelity"]["extractors"]),
     metric=any_of(config["fidelity"]["metrics"]),
@@ -73,6 +80,12 @@ def mendable(input_function):
     return function
 
 
+def training_memory(wildcards, attempt):
+    """Main memory of a training in MB: the state of all weights of Stable Diffusion, as it is written, is 14 GB."""
+    entry = config["generators"][wildcards.generator]
+    return (32000 if entry["method"] in ("finetune", "dreambooth") else 16000) * attempt
+
+
 def training_code(wildcards):
     """The code that a generator's training executes."""
     method = config["generators"][wildcards.generator]["method"]
@@ -92,6 +105,11 @@ def sampling_code(script):
 def sampling_batch_size(wildcards, threads):
     """How many images are drawn at once. Taking `threads` keeps Snakemake from comparing it."""
     return config["generators"][wildcards.generator]["sampling_batch_size"]
+
+
+def images_needed(wildcards, threads):
+    """How many images of a class there must be. Not compared either: more of them leave an import as it is."""
+    return study.drawn(wildcards.generator)
 
 
 def metric_code(wildcards):

@@ -9,6 +9,7 @@ localrules:
 rule sample_checkpoint:
     input:
         checkpoint="results/{study}/generators/{generator}/{scope}/step-{step}",
+        texts=inputs.prompted,
     output:
         samples="results/{study}/fidelity/{generator}/{scope}/step-{step}/{label}/samples.parquet",
     log:

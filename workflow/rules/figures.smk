@@ -57,6 +57,29 @@ rule draw_synthetic_samples:
         "../scripts/draw_synthetic_samples.py"
 
 
+rule draw_generator_samples:
+    input:
+        shards=inputs.all_first_shards,
+        images=f"results/{{study}}/data/train/images-{config['dataset']['size']}.npy",
+        index="results/{study}/data/train/index.csv",
+    output:
+        png=report(
+            "results/{study}/figures/samples_generators.png",
+            caption="../report/samples_generators.rst",
+            category="Images",
+        ),
+        pdf="results/{study}/figures/samples_generators.pdf",
+    log:
+        "results/{study}/logs/draw_generator_samples.log",
+    conda:
+        "../envs/stats.yaml"
+    params:
+        spec=specs.draw_generator_samples,
+        code=fingerprint("sheets", script="draw_generator_samples"),
+    script:
+        "../scripts/draw_generator_samples.py"
+
+
 rule draw_progression:
     input:
         samples=inputs.samples,

@@ -5,7 +5,7 @@ localrules:
     record_weights,
 
 
-ruleorder: finish_generator > train_generator
+ruleorder: import_generator > finish_generator > train_generator
 
 
 # Weights and the names of architectures are looked at before all else: what is missing stops the study before it costs
@@ -29,12 +29,10 @@ rule record_weights:
 
 rule train_generator:
     input:
-        images=f"results/{{study}}/data/train/images-{config['dataset']['size']}.npy",
-        index="results/{study}/data/train/index.csv",
-        state=inputs.previous_state,
+        unpack(inputs.training_set),
     output:
         checkpoint=directory("results/{study}/generators/{generator}/{scope}/step-{step}"),
-        state=temp("results/{study}/generators/{generator}/{scope}/state-{step}.pt"),
+        state=temp("results/{study}/generators/{generator}/{scope}/state-{step}.safetensors"),
     log:
         "results/{study}/logs/train_generator/{generator}/{scope}/{step}.log",
     benchmark:
@@ -44,7 +42,7 @@ rule train_generator:
     threads: config["threads"]
     resources:
         gpu=lambda wildcards: config["generators"][wildcards.generator]["gpus"],
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        mem_mb=training_memory,
         runtime=1440,
     params:
         spec=specs.train_generator,
@@ -53,11 +51,39 @@ rule train_generator:
         "../scripts/train_generator.py"
 
 
-# The last state of a chain is kept, so that a longer training adds segments to a finished one. (So is a state at the
-# last step of another generator, which does no harm.)
+# The last state of a chain is kept, so that a longer training adds segments to a finished one.
 use rule train_generator as finish_generator with:
     output:
         checkpoint=directory("results/{study}/generators/{generator}/{scope}/step-{step}"),
-        state="results/{study}/generators/{generator}/{scope}/state-{step}.pt",
+        state="results/{study}/generators/{generator}/{scope}/state-{step}.safetensors",
     wildcard_constraints:
-        step=any_of(str(study.steps(generator)[-1]) for generator in config["generators"]),
+        generator=ENDED,
+
+
+# In place of a checkpoint: a class of the images that someone else made, all there are of it.
+rule import_generator:
+    input:
+        images=inputs.outside_images,
+        index="results/{study}/data/index.csv",
+    output:
+        checkpoint=directory("results/{study}/generators/{generator}/{scope}/step-0"),
+    log:
+        "results/{study}/logs/import_generator/{generator}/{scope}.log",
+    benchmark:
+        "results/{study}/benchmarks/import_generator/{generator}/{scope}.tsv"
+    wildcard_constraints:
+        generator=any_of(study.outside()),
+    # Before trainings: what is wrong with these images stops the study early.
+    priority: 100
+    conda:
+        "../envs/gpu.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        spec=specs.import_generator,
+        code=fingerprint("outside_images", script="import_generator"),
+        needed=images_needed,
+    script:
+        "../scripts/import_generator.py"

@@ -4,6 +4,7 @@
 rule synthesize_shard:
     input:
         selected="results/{study}/fidelity/{generator}/selected.json",
+        texts=inputs.prompted,
     output:
         shard="results/{study}/synthesis/{generator}/{label}/images-{first}-{last}.parquet",
     log:

@@ -6,6 +6,7 @@ with job(snakemake) as spec:
     synthesize_shard(
         selected=snakemake.input.selected,
         checkpoints=snakemake.params.checkpoints,
+        texts=snakemake.input.texts or None,
         output=snakemake.output.shard,
         first=int(snakemake.wildcards.first),
         last=int(snakemake.wildcards.last),

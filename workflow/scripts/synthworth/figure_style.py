@@ -38,6 +38,7 @@ STYLE = {
 NOTE_WIDTH = 125  # characters
 DOTS_PER_INCH = 200
 PAGE_WIDTH = 7.2  # inches, two columns
+PAGE_HEIGHT = 9.4  # inches
 
 
 def save_figure(figure: Figure, png: str | Path, pdf: str | Path) -> None:
@@ -64,6 +65,11 @@ def generator_looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
         name: (GENERATOR_COLOURS[place % count], GENERATOR_MARKERS[(place + place // count) % count])
         for place, name in enumerate(names)
     }
+
+
+def in_lines(name: str, width: int) -> str:
+    """A name in lines of at most `width` characters (8 or more), broken after underscores where it can be."""
+    return textwrap.fill(name.replace("_", "_ "), max(8, width)).replace("_ ", "_")
 
 
 def without_scores(figure: Figure, axes: Axes, note: str, text: str = "No scores.") -> Figure:

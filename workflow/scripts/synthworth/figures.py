@@ -28,6 +28,7 @@ from synthworth.figure_style import (
     STYLE,
     VERDICTS,
     generator_looks,
+    in_lines,
     in_order,
     save_figure,
     without_scores,
@@ -73,7 +74,7 @@ def figure2_fid_curves(fidelity: pd.DataFrame, generators: Sequence[str] | None 
     """FID of each generator's checkpoints over training steps (Figure 2 of the paper).
 
     A panel per generator, a line per class, a ring at the selected checkpoint; several extractors, or references,
-    give a row of panels each. Generators without steps (a folder of images) are left out.
+    give a row of panels each. A generator with one checkpoint has the classes' points side by side.
     """
     return _curves(fidelity[fidelity["metric"] == "fid"], "FID", generators, note)
 
@@ -230,12 +231,13 @@ def _curves(scores: pd.DataFrame, label: str, generators: Sequence[str] | None, 
             panel = scores[
                 (scores["extractor"] == extractor) & (scores["reference"] == reference) & (scores["generator"] == name)
             ]
-            _draw_curves(axes, panel, colours)
+            # In narrow panels fewer numbers fit below the axis.
+            _draw_curves(axes, panel, colours, ticks=2 if columns > 4 else 4)
             if len(rows) == 1 or place < columns:
-                axes.set_title(name)
+                axes.set_title(in_lines(name, 80 // columns))
             if place % columns == 0:
                 axes.set_ylabel(f"{label}\n({extractor}, {reference})" if extractor else label)
-            if place >= columns * (lines - 1):
+            if place >= columns * (lines - 1) and panel["step"].any():
                 axes.set_xlabel("Training step")
         for axes in grid.flat[len(panels) :]:
             axes.remove()
@@ -246,15 +248,21 @@ def _curves(scores: pd.DataFrame, label: str, generators: Sequence[str] | None, 
     return figure
 
 
-def _draw_curves(axes: Axes, panel: pd.DataFrame, colours: Mapping[str, str]) -> None:
-    for name, colour in colours.items():
+def _draw_curves(axes: Axes, panel: pd.DataFrame, colours: Mapping[str, str], ticks: int) -> None:
+    steps = panel["step"].unique()
+    for place, (name, colour) in enumerate(colours.items()):
         curve = panel[panel["class"] == name].sort_values("step")
-        # A chain of one checkpoint is a point, which a line does not show.
-        axes.plot(curve["step"], curve["value"], color=colour, marker="." if len(curve) == 1 else "")
+        if len(steps) == 1:
+            # Points instead of lines, beside each other: shares of the axis, which has one step only.
+            curve = curve.assign(step=steps[0] + (place + 0.5) / len(colours) - 0.5)
+        axes.plot(curve["step"], curve["value"], color=colour, marker="." if len(steps) == 1 else "")
         chosen = curve[curve["selected"].eq(True)]
-        axes.plot(chosen["step"], chosen["value"], **_ring(colour), linestyle="none", zorder=3)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.plot(chosen["step"], chosen["value"], **_ring(colour), linestyle="none", zorder=3, clip_on=False)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_locator(MaxNLocator(ticks, integer=True))
+    if len(steps) == 1:
+        axes.set_xlim(steps[0] - 0.7, steps[0] + 0.7)
+        axes.set_xticks(steps, [f"step {steps[0]:,.0f}" if steps[0] else "not trained"])
 
 
 def _ring(colour: str) -> dict[str, object]:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from synthworth.outside_sources import source_files
+from synthworth.pipeline_folder import is_hub_id
 from synthworth.study import Study
 
 # The scores that each table and figure shows.
@@ -60,13 +62,53 @@ class Inputs:
         fetched = [f"{name}.pt" for name, entry in extractors.items() if entry["kind"] == "inception"]
         classifiers = self.config["classifiers"]
         fetched += [f"{name}.safetensors" for name, entry in classifiers.items() if entry["pretrained"] is not False]
-        return [f"{self.results}/weights/{name}" for name in fetched]
+        adapted = {entry["base_model"] for entry in self.config["generators"].values() if "base_model" in entry}
+        bases = [name for name in sorted(adapted) if isinstance(self.config["base_models"][name], str)]
+        return [
+            *(f"{self.results}/weights/{name}" for name in fetched),
+            *(f"{self.results}/base_models/{name}/pipeline" for name in bases),
+        ]
 
-    def previous_state(self, wildcards: Any) -> str | list[str]:
-        """The training state that a segment takes up; none for the first."""
-        step = self.study.previous_step(wildcards.generator, int(wildcards.step))
-        chain = f"{self.results}/generators/{wildcards.generator}/{wildcards.scope}"
-        return [] if step is None else f"{chain}/state-{step}.pt"
+    def outside_images(self, wildcards: Any) -> list[str]:
+        """The files of a class of images that someone else made."""
+        names = (wildcards.scope, self.study.classes[wildcards.scope])
+        return [str(path) for path in source_files(self.config["generators"][wildcards.generator]["images"], names)]
+
+    def base_source(self, wildcards: Any) -> list[str]:
+        """The folder that a base model is taken from; none where the hub has it."""
+        source = self.config["base_models"][wildcards.base_model]
+        return [] if is_hub_id(source) else [source]
+
+    def training_set(self, wildcards: Any) -> dict[str, Any]:
+        """A generator's training images, the state that a segment takes up, and what it has of a base model."""
+        generator = wildcards.generator
+        entry = self.config["generators"][generator]
+        size = self.study.size(generator)
+        step = self.study.previous_step(generator, int(wildcards.step))
+        chain = f"{self.results}/generators/{generator}/{wildcards.scope}"
+        base = self.base_model(wildcards)
+        return {
+            "images": self._images("train", size),
+            "index": f"{self.results}/data/train/index.csv",
+            "state": [] if step is None else f"{chain}/state-{step}.safetensors",
+            "base": base,
+            "encodings": f"{Path(base).parent}/train-{size}.safetensors" if base else [],
+            "prior": f"{self.results}/generators/{generator}/prior.safetensors" if entry.get("prior") else [],
+        }
+
+    def base_model(self, wildcards: Any) -> str | list[str]:
+        """The base model that a generator adapts; none for one that starts from nothing."""
+        name = self.config["generators"][wildcards.generator].get("base_model")
+        return f"{self.results}/base_models/{name}/pipeline" if name else []
+
+    def prompted(self, wildcards: Any) -> str | list[str]:
+        """The training images' texts, where synthetic images are asked for with them."""
+        prompts = self.config["generators"][wildcards.generator].get("prompts")
+        return f"{self.results}/data/train/index.csv" if prompts and prompts["source"] == "text" else []
+
+    def reference_images(self, wildcards: Any) -> str:
+        """The real training images, as large as the synthetic ones that they are held against."""
+        return self._images("train", wildcards.size)
 
     def extractor(self, wildcards: Any) -> str:
         """An extractor: weights that were fetched, or a folder trained on the study's own training images."""
@@ -80,9 +122,10 @@ class Inputs:
         extractor = self.config["fidelity"]["metrics"][wildcards.metric].get("extractor")
         if extractor is None:
             return {"images": f"{folder}/samples.parquet"}
+        size = self.study.size(wildcards.generator)
         return {
             "features": f"{folder}/features-{extractor}.npz",
-            "reference": f"{self.results}/fidelity/reference/{extractor}/{wildcards.label}.npz",
+            "reference": f"{self.results}/fidelity/reference/{extractor}/size-{size}/{wildcards.label}.npz",
         }
 
     def checkpoint_scores(self, wildcards: Any) -> list[str]:
@@ -106,6 +149,14 @@ class Inputs:
         """The first shard of each class of a generator."""
         first, last = self.study.shards(wildcards.generator)[0]
         return [self._shard(wildcards.generator, label, first, last) for label in self.study.classes]
+
+    def all_first_shards(self, wildcards: Any) -> list[str]:
+        """The first shard of each class of each generator, class by class within a generator."""
+        return [
+            self._shard(generator, label, *self.study.shards(generator)[0])
+            for generator in self.study.synthesising()
+            for label in self.study.classes
+        ]
 
     def training_data(self, wildcards: Any) -> dict[str, Any]:
         """A run's real training images, its synthetic ones, those that choose the epoch, and pretrained weights."""
@@ -160,10 +211,11 @@ class Inputs:
         tables = [
             table for table in TABLE_SCORES if table != "table6_ratings" and not (cached and table in DATA_TABLES)
         ]
-        pictures = [] if cached else ["samples_real"]
+        pictures = [] if cached else ["samples_real", "samples_generators"]
         for generator in [] if cached else self.config["generators"]:
             pictures += [f"samples_synthetic_{generator}"] if self.study.shards(generator) else []
-            pictures += [f"figure3_progression_{generator}"]
+            # What was not trained has no progress to show.
+            pictures += [f"figure3_progression_{generator}"] if len(self.study.steps(generator)) > 1 else []
         return {
             "verdict": self.scores(self.study.name, "verdict.json"),
             "tests": self.scores(self.study.name, "generators.csv"),

@@ -19,7 +19,18 @@ from synthworth.devices import lease
 from synthworth.errors import StudyError
 
 # Packages whose versions can change numbers.
-PACKAGES = ["torch", "diffusers", "accelerate", "timm", "albumentations", "numpy", "scipy", "scikit-learn"]
+PACKAGES = [
+    "torch",
+    "diffusers",
+    "transformers",
+    "peft",
+    "accelerate",
+    "timm",
+    "albumentations",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+]
 
 
 @contextmanager

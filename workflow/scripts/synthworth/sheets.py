@@ -11,12 +11,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from synthworth.cells import read_scores
-from synthworth.figure_style import PAGE_WIDTH, STYLE, save_figure, without_scores, write_note
+from synthworth.figure_style import (
+    PAGE_HEIGHT,
+    PAGE_WIDTH,
+    STYLE,
+    in_lines,
+    save_figure,
+    without_scores,
+    write_note,
+)
 from synthworth.protocols import provenance
 from synthworth.shards import read_shard
 
 # Samples of a class on a sheet.
 COLUMNS = 5
+# Samples of a class and generator where all generators share a sheet.
+SAMPLES = 2
+# Checkpoints on the sheet of a generator's progress, where more would make the images too small.
+STEPS = 7
+# Between the cells of a sheet, as a share of an image's side.
+GAP = 0.08
+SMALLEST_TILE = 0.8  # inches
+LARGEST_TILE = 1.3  # inches
 
 
 def sample_sheet(images_by_row: Mapping[str, np.ndarray], title: str = "", note: str = "") -> Figure:
@@ -37,6 +53,41 @@ def sample_sheet(images_by_row: Mapping[str, np.ndarray], title: str = "", note:
             for column, image in enumerate(images):
                 _show(axes, image, column, row)
         _frame_sheet(axes, columns, len(rows), list(rows), [row + 0.5 for row in range(len(rows))])
+        axes.set_title(title)
+        write_note(figure, note)
+    return figure
+
+
+def generator_sheet(
+    images: Mapping[str, Mapping[str, np.ndarray]], classes: Sequence[str], title: str = "", note: str = ""
+) -> Figure:
+    """Samples of all classes and generators on one page (Figure A2 of the paper): rows are classes, columns are
+    generators.
+
+    `images[generator][class]`: uint8 [n, height, width, channels], square; of generator and class up to `SAMPLES` are
+    shown, side by side or one below the other, as many as there is room for. Generators may differ in size.
+    """
+    columns = {name: cells for name, cells in images.items() if any(len(samples) for samples in cells.values())}
+    with matplotlib.rc_context(STYLE):
+        if not columns:
+            figure = Figure(figsize=(PAGE_WIDTH, 2), layout="constrained")
+            return without_scores(figure, figure.subplots(), note, "No images.")
+        margin = 0.2 + 0.075 * max(len(name) for name in classes)
+        across, down, tile = _cell(len(columns), len(classes), PAGE_WIDTH - margin)
+        width, height = across + GAP, down + GAP
+        total = width * len(columns) - GAP, height * len(classes) - GAP
+        heads = [in_lines(name, int(13 * tile * across)) for name in columns]
+        lines = max(head.count("\n") + 1 for head in heads)
+        figure = Figure(figsize=(PAGE_WIDTH, tile * total[1] + 0.7 + 0.17 * lines), layout="constrained")
+        axes = figure.subplots()
+        for column, cells in enumerate(columns.values()):
+            for row, name in enumerate(classes):
+                for place, image in enumerate(cells.get(name, [])[: across * down]):
+                    _show(axes, image, column * width + place % across, row * height + place // across)
+        _frame_sheet(axes, *total, list(classes), [row * height + down / 2 for row in range(len(classes))])
+        centres = [column * width + across / 2 for column in range(len(columns))]
+        axes.set_xticks(centres, heads)
+        axes.xaxis.tick_top()
         axes.set_title(title)
         write_note(figure, note)
     return figure
@@ -98,11 +149,7 @@ def draw_real_samples(
     """
     pixels = np.load(images, mmap_mode="r")
     rows = pd.read_csv(index, dtype=str, keep_default_na=False)
-    sheet = {}
-    for name in classes:
-        own = rows[rows["class"] == name]
-        first = [*own.index[~own["patient"].duplicated()], *own.index[own["patient"].duplicated()]][:COLUMNS]
-        sheet[name] = pixels[first]
+    sheet = {name: pixels[_first_rows(rows, name, COLUMNS)] for name in classes}
     save_figure(sample_sheet(sheet, "Training images", provenance(study, protocol)), png, pdf)
 
 
@@ -114,13 +161,38 @@ def draw_synthetic_samples(
     study: str,
     protocol: str,
 ) -> None:
-    """Figure A2: the first images of each class, one shard each, in the order of `classes`."""
+    """Figures A3 to A7: the first images of a generator, one shard for each class, in the order of `classes`."""
     sheet = {}
     for name, shard in zip(classes, shards, strict=True):
-        images, rows = read_shard(shard)
-        sheet[name] = images[:COLUMNS]
+        sheet[name], rows = read_shard(shard, count=COLUMNS)
         generator = rows["generator"].iloc[0]
     save_figure(sample_sheet(sheet, f"Synthetic images ({generator})", provenance(study, protocol)), png, pdf)
+
+
+def draw_generator_samples(
+    shards: Sequence[str | Path],
+    images: str | Path,
+    index: str | Path,
+    png: str | Path,
+    pdf: str | Path,
+    classes: Sequence[str],
+    generators: Sequence[str],
+    study: str,
+    protocol: str,
+) -> None:
+    """Figure A2: the first images of every generator beside the first real ones of a split, class by class.
+
+    `shards` are one for each class of each generator: those of the first generator first, each in the order of
+    `classes`. `images` and `index` are of a split, as in Figure A1.
+    """
+    pixels = np.load(images, mmap_mode="r")
+    rows = pd.read_csv(index, dtype=str, keep_default_na=False)
+    sheet = {"real images": {name: pixels[_first_rows(rows, name, SAMPLES)] for name in classes}}
+    names = [(generator, name) for generator in generators for name in classes]
+    for (generator, name), shard in zip(names, shards, strict=True):
+        sheet.setdefault(generator, {})[name] = read_shard(shard, count=SAMPLES)[0]
+    title = "Images of all classes and generators"
+    save_figure(generator_sheet(sheet, classes, title, provenance(study, protocol)), png, pdf)
 
 
 def draw_progression(
@@ -133,17 +205,45 @@ def draw_progression(
     study: str,
     protocol: str,
 ) -> None:
-    """Figure 3: the first four samples of each checkpoint (shards in any order), FID by `extractor` below."""
+    """Figure 3: the first four samples of each checkpoint (shards in any order), FID by `extractor` below.
+
+    Of more than `STEPS` checkpoints the first, the last and those at about equal distances between them.
+    """
     scores = read_scores(curves)
     scores = scores[(scores["metric"] == "fid") & (scores["extractor"] == extractor)]
     images: dict[str, dict[int, np.ndarray]] = {name: {} for name in classes}
-    for shard in samples:
-        pixels, rows = read_shard(shard)
-        images[rows["label"].iloc[0]][int(rows["step"].iloc[0])] = pixels[:4]
+    found = pd.concat([pd.read_parquet(shard, columns=["generator", "label", "step"]).head(1) for shard in samples])
+    steps = np.unique(found["step"])
+    steps = steps[np.unique(np.linspace(0, len(steps) - 1, STEPS).round().astype(int))]
+    for shard, row in zip(samples, found.itertuples(), strict=True):
+        if row.step in steps:
+            images[row.label][int(row.step)] = read_shard(shard, count=4)[0]
     fid = {name: dict(zip(own["step"].astype(int), own["value"], strict=True)) for name, own in scores.groupby("class")}
-    generator = rows["generator"].iloc[0]
+    generator = found["generator"].iloc[0]
     note = " ".join([f"FID with {extractor} features." if extractor else "", provenance(study, protocol)]).strip()
     save_figure(figure3_progression(images, fid, f"Synthetic images over training ({generator})", note), png, pdf)
+
+
+def _first_rows(rows: pd.DataFrame, name: str, count: int) -> list[int]:
+    """The first rows of a class in an index, of as many patients as there are."""
+    own = rows[rows["class"] == name]
+    again = own["patient"].duplicated()
+    return [*own.index[~again], *own.index[again]][:count]
+
+
+def _cell(columns: int, rows: int, width: float) -> tuple[int, int, float]:
+    """How the samples of a class and generator are set, across and down, and the side of one in inches.
+
+    `SAMPLES` of them beside or below each other if they stay large enough on a page, else one. `width` is what names
+    leave of the page's.
+    """
+    options = [(SAMPLES, 1), (1, SAMPLES), (1, 1)]
+    tiles = [
+        min(LARGEST_TILE, width / (columns * (across + GAP)), (PAGE_HEIGHT - 0.9) / (rows * (down + GAP)))
+        for across, down in options
+    ]
+    best = next((place for place, tile in enumerate(tiles) if tile >= SMALLEST_TILE), len(options) - 1)
+    return *options[best], tiles[best]
 
 
 def _show(axes: Axes, image: np.ndarray, left: float, top: float) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 from synthworth.seeds import seed
 from synthworth.study import Study
 
+# What of a generator's entry its training does not hang on: other artifacts, or other jobs, do.
+NOT_TRAINED = ("method", "scope", "size", "base_model", "checkpoints", "gpus", "sampling_batch_size", "sampling")
+
 
 def canonical(method: Callable[..., dict[str, Any]]) -> Callable[..., str]:
     """Makes a method's dictionary one JSON string, the same for equal contents."""
@@ -78,8 +81,47 @@ class Specs:
         return {
             "name": entry["method"],
             "classes": list(self.study.classes) if scope == "all" else [scope],
-            "settings": {key: entry[key] for key in ("training", "model", "noise")},
+            "settings": {key: value for key, value in entry.items() if key not in NOT_TRAINED},
             "seed": seed(self.seed, "generator", wildcards.generator, scope),
+        }
+
+    @canonical
+    def import_generator(self, wildcards: Any) -> dict[str, Any]:
+        """Images that someone else made, and how they become a class of the study's."""
+        dataset = self.config["dataset"]
+        return {
+            "source": self.config["generators"][wildcards.generator]["images"],
+            "name": wildcards.scope,
+            "classes": self.study.classes,
+            "size": self.study.size(wildcards.generator),
+            "fit": dataset["fit"],
+            "channels": dataset["channels"],
+            "seed": seed(self.seed, "generator", wildcards.generator, wildcards.scope),
+        }
+
+    @canonical
+    def fetch_base_model(self, wildcards: Any) -> dict[str, Any]:
+        """Where a base model comes from."""
+        source = self.config["base_models"][wildcards.base_model]
+        return {"source": source, "config_key": f"base_models.{wildcards.base_model}"}
+
+    @canonical
+    def train_base_model(self, wildcards: Any) -> dict[str, Any]:
+        """The parts and the training of a base model of the study's own."""
+        settings = self.config["base_models"][wildcards.base_model]
+        return settings | {"seed": seed(self.seed, "base_model", wildcards.base_model)}
+
+    @canonical
+    def sample_prior(self, wildcards: Any) -> dict[str, Any]:
+        """The images of the base model that hold DreamBooth back."""
+        entry = self.config["generators"][wildcards.generator]
+        return {
+            "prompt": entry["prior"]["prompt"],
+            "images": entry["prior"]["images"],
+            "generator": wildcards.generator,
+            "size": self.study.size(wildcards.generator),
+            "sampling": entry["sampling"],
+            "study_seed": self.seed,
         }
 
     @canonical
@@ -222,6 +264,14 @@ class Specs:
         } | self._provenance()
 
     @canonical
+    def draw_generator_samples(self, wildcards: Any) -> dict[str, Any]:
+        """The rows and columns of the sheet of all generators' images."""
+        return {
+            "classes": list(self.study.classes),
+            "generators": self.study.synthesising(),
+        } | self._provenance()
+
+    @canonical
     def draw_progression(self, wildcards: Any) -> dict[str, Any]:
         """The rows of a sheet of checkpoints' images, and the extractor whose FID stands below them."""
         entries = self.config["fidelity"]["metrics"].values()
@@ -271,7 +321,10 @@ class Specs:
             "method": self.config["generators"][wildcards.generator]["method"],
             "name": wildcards.label,
             "label": self.study.classes[wildcards.label],
+            "prompts": self.config["generators"][wildcards.generator].get("prompts"),
         }
 
     def _sampling(self, generator: str) -> dict[str, Any]:
-        return {"sampling": self.config["generators"][generator]["sampling"]}
+        entry = self.config["generators"][generator]
+        shape = {"size": self.study.size(generator), "channels": self.config["dataset"]["channels"]}
+        return shape | {"sampling": entry.get("sampling")}

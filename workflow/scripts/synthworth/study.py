@@ -3,12 +3,14 @@
 The Snakefile reads this module while it is parsed, so nothing heavy is imported here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from synthworth.contradictions import contradictions
 from synthworth.errors import StudyError
 from synthworth.manifest import EXAMPLE, derive_classes, list_folder, read_manifest
 
@@ -41,7 +43,7 @@ class Study:
     root: Path = field(default_factory=Path)
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
+        problems = list(contradictions(self.config, self.root))
         if problems:
             raise StudyError("The config cannot be used:", problems)
 
@@ -90,6 +92,7 @@ class Study:
             )
         if len(self.classes) < 2:
             raise StudyError("A study needs at least two classes.", [f"classes found: {', '.join(self.classes)}"])
+        self._require_texts()
 
     @property
     def splits(self) -> list[str]:
@@ -131,14 +134,28 @@ class Study:
 
     def scopes(self, generator: str) -> list[str]:
         """What each model of a generator is trained on: the classes, or `all` for one joint model."""
-        return ["all"] if self.config["generators"][generator]["scope"] == "all" else list(self.classes)
+        return ["all"] if self.config["generators"][generator].get("scope") == "all" else list(self.classes)
 
     def scope(self, generator: str, name: str) -> str:
         """The scope of the model that makes images of the class `name`."""
         return "all" if self.scopes(generator) == ["all"] else name
 
+    def size(self, generator: str) -> int:
+        """The side of a generator's images, in pixels."""
+        return self.config["generators"][generator]["size"] or self.config["dataset"]["size"]
+
+    def outside(self) -> list[str]:
+        """The generators whose images someone else made: nothing is trained for them."""
+        return [name for name, entry in self.config["generators"].items() if entry["method"] == "folder"]
+
+    def own_base_models(self) -> list[str]:
+        """The base models that the study makes of its own training images."""
+        return [name for name, source in self.config["base_models"].items() if not isinstance(source, str)]
+
     def steps(self, generator: str) -> list[int]:
-        """The optimiser steps at which a generator's checkpoints are kept."""
+        """The optimiser steps at which a generator's checkpoints are kept; step 0 alone where nothing is trained."""
+        if generator in self.outside():
+            return [0]
         checkpoints = self.config["generators"][generator]["checkpoints"]
         return list(range(checkpoints["every"], checkpoints["last"] + 1, checkpoints["every"]))
 
@@ -147,83 +164,37 @@ class Study:
         every = self.config["generators"][generator]["checkpoints"]["every"]
         return step - every if step > every else None
 
+    def synthesising(self) -> list[str]:
+        """The generators whose images some arm asks for."""
+        return [name for name in self.config["generators"] if self.shards(name)]
+
     def shards(self, generator: str, count: int | None = None) -> list[tuple[int, int]]:
         """First and last image number (both included) of the shards with the first `count` images of a class.
 
-        None: as many as the largest dose of the generator's arms. Shards are whole: a larger dose adds shards.
+        None: as many as the largest dose of the generator's arms. Shards are whole: a larger dose adds shards. Of
+        images that someone else made there may be just so many: their shards end with the doses.
         """
-        size = self.config["synthesis"]["shard_size"]
-        doses = [arm.dose for arm in self.arms.values() if arm.generator == generator]
+        doses = sorted({arm.dose for arm in self.arms.values() if arm.generator == generator})
         count = max(doses, default=0) if count is None else count
+        if generator in self.outside():
+            return [(first, last - 1) for first, last in pairwise([0, *doses]) if first < count]
+        size = self.config["synthesis"]["shard_size"]
         return [(first, first + size - 1) for first in range(0, count, size)]
 
-    def _problems(self) -> Iterator[str]:
-        config = self.config
-        if self.name == "published":
-            yield "study: `published` holds the papers' own tables; choose another name"
-        sources = [key for key in ("manifest", "folder", "phantoms") if config["dataset"].get(key)]
-        if len(sources) > 1:
-            yield f"dataset: give one of {', '.join(sources)}, and set the others to null"
-        if "all" in (config["dataset"].get("classes") or []):
-            yield "dataset.classes: `all` is no name for a class; rename it: {every: all}"
-        given = config["dataset"].get("classes")
-        if isinstance(given, Mapping) and len(set(given.values())) < len(given):
-            yield "dataset.classes: two names have the same label; give each label one name"
-        cached = config["cached_scores"]
-        if cached and Path(cached).resolve() == Path("results", self.name, "scores").resolve():
-            yield "cached_scores: these scores are this study's own; copy the folder, or give the study another name"
-        fractions = config["splits"]["fractions"]
-        if abs(sum(fractions.values()) - 1) > 1e-9:
-            yield f"splits.fractions: they add up to {sum(fractions.values()):g}, not to 1"
-        if config["protocol"] == "honest" and not fractions.get("select"):
-            yield (
-                "splits.fractions.select: the honest protocol chooses epochs on a `select` split; give it a share "
-                "(train: 0.6, select: 0.2, test: 0.2), or say `protocol: paper`"
-            )
-        if config["protocol"] == "paper" and fractions.get("select"):
-            yield "splits.fractions.select: the published protocol has no such split; set it to 0"
-        yield from self._unknown_names()
-        for name, generator in config["generators"].items():
-            checkpoints = generator["checkpoints"]
-            if checkpoints["last"] % checkpoints["every"]:
-                yield f"generators.{name}.checkpoints.last: {checkpoints['last']} is no multiple of `every`"
-            training = generator["training"]
-            halved = 2 ** (len(generator["model"]["block_out_channels"]) - 1)
-            if config["dataset"]["size"] % halved:
-                yield (
-                    f"dataset.size: {config['dataset']['size']} px cannot be halved as often as the blocks of "
-                    f"generators.{name}.model ask for; choose a multiple of {halved}"
-                )
-            if training["schedule"] == "cosine" and checkpoints["last"] > training["schedule_steps"]:
-                yield (
-                    f"generators.{name}.checkpoints.last: past training.schedule_steps ({training['schedule_steps']}) "
-                    "the cosine's learning rate is 0; raise both, which trains anew, or choose `schedule: constant`"
-                )
-            if training["batch_size"] % generator["gpus"]:
-                yield f"generators.{name}.training.batch_size: must be a multiple of `gpus` ({generator['gpus']})"
-        if not any(arm.get("generator") for arm in config["arms"].values()):
-            yield "arms: none has synthetic images; add one with a generator and `per_class`"
-        baseline = config["arms"].get(config["statistics"]["baseline"])
-        if baseline is not None and baseline.get("generator"):
-            yield "statistics.baseline: the baseline arm must be without synthetic images"
+    def drawn(self, generator: str) -> int:
+        """How many images of each class the study asks a generator for."""
+        return max([self.config["fidelity"]["images"], *(last + 1 for _, last in self.shards(generator))])
 
-    def _unknown_names(self) -> Iterator[str]:
-        config = self.config
-        yield from _check("statistics.baseline", [config["statistics"]["baseline"]], "arms", config["arms"])
-        metrics = config["fidelity"]["metrics"]
-        yield from _check("fidelity.selection", [config["fidelity"]["selection"]], "fidelity.metrics", metrics)
-        extractors = config["fidelity"]["extractors"]
-        for name, metric in metrics.items():
-            used = [metric["extractor"]] if "extractor" in metric else []
-            yield from _check(f"fidelity.metrics.{name}.extractor", used, "fidelity.extractors", extractors)
-        for name, arm in config["arms"].items():
-            generators = [arm["generator"]] if arm.get("generator") else []
-            yield from _check(f"arms.{name}.generator", generators, "generators", config["generators"])
-            chosen = arm.get("classifiers") or []
-            yield from _check(f"arms.{name}.classifiers", chosen, "classifiers", config["classifiers"])
-
-
-def _check(key: str, names: list[str], section: str, entries: Mapping[str, Any]) -> Iterator[str]:
-    for name in names:
-        if name not in entries:
-            yield f"{key}: there is no `{name}` under `{section}` ({', '.join(entries) or 'it is empty'})"
+    def _require_texts(self) -> None:
+        """Raises a StudyError where a generator is to learn from texts that the manifest does not have."""
+        entries = self.config["generators"].items()
+        asking = [name for name, entry in entries if (entry.get("prompts") or {}).get("source") == "text"]
+        if not asking:
+            return
+        remedy = f"or set generators.{asking[0]}.prompts.source to template"
+        if self.manifest is None or "text" not in self.manifest:
+            raise StudyError("The images have no texts.", [f"give the manifest a column `text`, {remedy}"])
+        empty = self.manifest[(self.manifest["text"] == "") & self.manifest["label"].isin(self.classes.values())]
+        if len(empty):
+            rows = ", ".join(str(row) for row in empty["row"][:10]) + (", …" if len(empty) > 10 else "")
+            raise StudyError("Some images have no text.", [f"rows {rows} of the manifest: fill in `text`, {remedy}"])

@@ -1,5 +1,6 @@
 """Synthesis: images from a checkpoint, each by its own seed, written as shards."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,24 +8,29 @@ import pandas as pd
 
 from synthworth.errors import StudyError
 from synthworth.generators import sample
+from synthworth.prompts import sampling_prompts
 from synthworth.seeds import seed
 from synthworth.selected import read_selection
 from synthworth.shards import write_shard
 
 
-def conditions(study_seed: int, generator: str, name: str, label: str, first: int, last: int) -> pd.DataFrame:
-    """What is asked of a sampler: a row per image `first` to `last` (both included) of the class `name`.
+def conditions(names: Mapping[str, Any], texts: Sequence[str], first: int, last: int) -> pd.DataFrame:
+    """What is asked of a sampler: a row per image `first` to `last` (both included) of a class.
 
-    Columns index, class, label, prompt and seed. The seed of an image hangs on (study seed, generator, class, index)
-    alone: an image is the same in whichever shard, batch or job it is made.
+    `names` are study_seed, generator, name (the class), label and prompts (the generator's key, or None); `texts`
+    those of the class's training images, where prompts are taken from them. Columns index, class, label, prompt and
+    seed. The seed of an image hangs on (study seed, generator, class, index) alone: an image is the same in whichever
+    shard, batch or job it is made.
     """
+    indices = range(first, last + 1)
+    seeds = [seed(names["study_seed"], "image", names["generator"], names["name"], index) for index in indices]
     return pd.DataFrame(
         {
-            "index": range(first, last + 1),
-            "class": name,
-            "label": label,
-            "prompt": "",
-            "seed": [seed(study_seed, "image", generator, name, index) for index in range(first, last + 1)],
+            "index": indices,
+            "class": names["name"],
+            "label": names["label"],
+            "prompt": sampling_prompts(names["prompts"], names["name"], names["label"], seeds, texts),
+            "seed": seeds,
         }
     )
 
@@ -37,15 +43,17 @@ def sample_checkpoint(
     last: int,
     settings: dict[str, Any],
     batch_size: int,
+    texts: str | None = None,
 ) -> None:
     """Draws the images `first` to `last` of a class from a checkpoint folder and writes them as a shard.
 
-    `names` identifies the images: study_seed, generator, method, scope, step, name (the class) and label.
+    `names` identifies the images: study_seed, generator, method, scope, step, name (the class), label and prompts.
+    `texts` is the index (CSV) of the training images, where their texts are the prompts.
     """
-    rows = conditions(names["study_seed"], names["generator"], names["name"], names["label"], first, last)
-    images = sample(names["method"], Path(checkpoint), rows, settings, batch_size)
+    rows = conditions(names, _texts(texts, names["name"]), first, last)
+    batches = sample(names["method"], Path(checkpoint), rows, settings, batch_size)
     columns = {"generator": names["generator"], "scope": names["scope"], "step": names["step"], "label": names["name"]}
-    write_shard(output, images, rows.assign(**columns))
+    write_shard(output, batches, rows.assign(**columns))
 
 
 def synthesize_shard(
@@ -57,6 +65,7 @@ def synthesize_shard(
     last: int,
     settings: dict[str, Any],
     batch_size: int,
+    texts: str | None = None,
 ) -> None:
     """Draws the images `first` to `last` of a class from the checkpoint chosen for it in `selected` (JSON).
 
@@ -67,4 +76,11 @@ def synthesize_shard(
     folder = Path(checkpoints) / choice["scope"] / f"step-{choice['step']}"
     if not folder.is_dir():
         raise StudyError("The chosen checkpoint is gone.", [f"make it again with: snakemake {folder}"])
-    sample_checkpoint(str(folder), output, names | chosen, first, last, settings, batch_size)
+    sample_checkpoint(str(folder), output, names | chosen, first, last, settings, batch_size, texts)
+
+
+def _texts(index: str | None, name: str) -> list[str]:
+    if index is None:
+        return []
+    rows = pd.read_csv(index, dtype=str, keep_default_na=False)
+    return sorted(set(rows.loc[rows["class"] == name, "text"]))

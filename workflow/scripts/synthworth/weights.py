@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import timm
@@ -12,7 +12,8 @@ from synthworth.files import replacing
 
 
 def record_weights(paths: Sequence[str], output: str, architectures: Mapping[str, str]) -> None:
-    """Writes {file name: SHA-256} of the weight files as JSON.
+    """Writes {name: SHA-256} of weights as JSON: files, by their names, and the safetensors files in folders of base
+    models, by the name of the model and their place in its folder.
 
     `architectures` are the names that the config gives timm, by config key; a StudyError lists those it does not know.
     """
@@ -24,8 +25,18 @@ def record_weights(paths: Sequence[str], output: str, architectures: Mapping[str
             problems.append(f"{key}: timm has no {name!r}" + (f"; it has {close}" if close else ""))
         raise StudyError("Architectures that do not exist:", problems)
     digests = {}
-    for path in map(Path, paths):
+    for name, path in _files(map(Path, paths)):
         with path.open("rb") as file:
-            digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
     with replacing(output) as temporary:
         temporary.write_text(json.dumps(digests, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _files(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    for path in paths:
+        if path.is_dir():
+            # <name of the base model>/pipeline
+            inside = sorted(path.rglob("*.safetensors"))
+            yield from ((f"{path.parent.name}/{file.relative_to(path)}", file) for file in inside)
+        else:
+            yield path.name, path

@@ -2,16 +2,20 @@
 
 A method is a module with three functions over plain arguments:
 
-- `build(images, classes, settings, seed, state)`: a trainer, fresh or resumed from the file `state`;
+- `build(data, settings, seed, state)`: a trainer over a `TrainingSet`, fresh or resumed from the file `state`;
 - `advance(trainer, step)`: trains it up to that optimiser step;
-- `sample(checkpoint, conditions, settings, batch_size)`: uint8 images [n, height, width, channels], one per row of
-  `conditions` (columns index, class, label, prompt, seed), each a function of the checkpoint and of its row alone.
+- `sample(checkpoint, conditions, settings, batch_size)`: yields uint8 batches [b, height, width, channels], one image
+  per row of `conditions` (columns index, class, label, prompt, seed) and in their order, each a function of the
+  checkpoint and of its row alone.
 
 A trainer has accelerate's `accelerator`; `save_checkpoint(folder)` writes its weights in the format that their
-ecosystem loads, `save_state(file)` all that a resumed training needs to go on bit for bit (on CPU).
+ecosystem loads, `save_state(file)` all that a resumed training needs to go on bit for bit (on CPU). The method
+`folder` has images that someone else made in place of a model: it is not trained and has `sample` alone.
 """
 
 import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,8 +25,28 @@ import pandas as pd
 
 from synthworth.files import replacing
 from synthworth.generators.processes import launch
+from synthworth.prompts import training_prompts
 
-METHODS = ("ddpm",)
+TRAINED = ("gan", "ddpm", "finetune", "lora", "dreambooth")
+METHODS = (*TRAINED, "folder")
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The images that a model is trained on, and what a method may need beside them.
+
+    `images` are uint8 [n, size, size, channels], in `rows` of the training split; `classes` and `prompts` name what
+    each shows. Methods that adapt a base model have its folder in `base`, in `encodings` the file of the latents of
+    the whole split (`base_models.encode_images`), and in `prior` that of images which the base model made.
+    """
+
+    images: np.ndarray
+    rows: np.ndarray
+    classes: list[str]
+    prompts: list[str]
+    base: Path | None = None
+    encodings: Path | None = None
+    prior: Path | None = None
 
 
 def method(name: str) -> ModuleType:
@@ -44,20 +68,34 @@ def train_generator(
     settings: dict[str, Any],
     seed: int,
     processes: int = 1,
+    base: str | None = None,
+    encodings: str | None = None,
+    prior: str | None = None,
 ) -> None:
     """One segment of a training: from `state` (None: from scratch) to `step`, written as checkpoint and next state.
 
     `images` is a uint8 array file [n, size, size, channels], `index` the CSV of its rows; the model sees the images
-    of `classes`. With several `processes`, one per GPU, each does its part of every batch.
+    of `classes`. `base`, `encodings` and `prior` are as in `TrainingSet`. With several `processes`, one per GPU, each
+    does its part of every batch.
     """
-    rows = pd.read_csv(index, dtype=str, keep_default_na=False)
-    chosen = np.flatnonzero(rows["class"].isin(classes))
-    labels = rows["class"].iloc[chosen].tolist()
+    index_rows = pd.read_csv(index, dtype=str, keep_default_na=False)
+    chosen = np.flatnonzero(index_rows["class"].isin(classes))
+    shown = index_rows.iloc[chosen]
+    # Here, not in each of the processes: they inherit it.
+    generator = method(name)
 
     def segment() -> None:
-        pixels = np.load(images, mmap_mode="r")[chosen]
-        trainer = method(name).build(pixels, labels, settings, seed, state and Path(state))
-        method(name).advance(trainer, step)
+        data = TrainingSet(
+            images=np.load(images, mmap_mode="r")[chosen],
+            rows=chosen,
+            classes=shown["class"].tolist(),
+            prompts=training_prompts(settings.get("prompts"), shown),
+            base=base and Path(base),
+            encodings=encodings and Path(encodings),
+            prior=prior and Path(prior),
+        )
+        trainer = generator.build(data, settings, seed, state and Path(state))
+        generator.advance(trainer, step)
         if trainer.accelerator.is_main_process:
             with replacing(checkpoint) as folder:
                 trainer.save_checkpoint(folder)
@@ -69,6 +107,6 @@ def train_generator(
 
 def sample(
     name: str, checkpoint: Path, conditions: pd.DataFrame, settings: dict[str, Any], batch_size: int
-) -> np.ndarray:
-    """Images from a checkpoint, one per row of `conditions`: uint8 [n, height, width, channels]."""
+) -> Iterator[np.ndarray]:
+    """Batches of images from a checkpoint, one image per row of `conditions`: uint8 [b, height, width, channels]."""
     return method(name).sample(checkpoint, conditions, settings, batch_size)

@@ -4,6 +4,7 @@ diffusers' `UNet2DModel` and `DDPMScheduler`, as Table 3's column "Unconditional
 folder that `DDPMPipeline.from_pretrained` loads.
 """
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,102 +13,83 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
-from torch.nn.functional import mse_loss
-from torch.optim.lr_scheduler import LambdaLR
 
 from synthworth import seeds
-from synthworth.generators.diffusion import DiffusionTrainer, advance, learning_rate_factor
+from synthworth.generators import TrainingSet
+from synthworth.generators.diffusion import (
+    PRECISIONS,
+    DiffusionTrainer,
+    advance,
+    build_trainer,
+    denoising_loss,
+    sampler,
+)
 from synthworth.progress import progress
 
 __all__ = ["advance", "build", "sample"]
 
 
-def build(
-    images: np.ndarray, classes: list[str], settings: dict[str, Any], seed: int, state: Path | None
-) -> DiffusionTrainer:
-    """A trainer over uint8 images [n, size, size, channels] of one class, fresh or resumed from the file `state`.
+def build(data: TrainingSet, settings: dict[str, Any], seed: int, state: Path | None) -> DiffusionTrainer:
+    """A trainer over the images of one class, fresh or resumed from the file `state`.
 
     `settings` are a generator's keys `training`, `model` and `noise`.
     """
-    training = settings["training"]
-    accelerator = Accelerator(mixed_precision=training["mixed_precision"], step_scheduler_with_optimizer=False)
     torch.manual_seed(seeds.seed(seed, "weights"))
-    model = UNet2DModel(**_architecture(settings["model"], images.shape[1], images.shape[3]))
+    model = UNet2DModel(**_architecture(settings["model"], data.images.shape[1], data.images.shape[3]))
     noise_scheduler = DDPMScheduler(
         num_train_timesteps=settings["noise"]["training_steps"],
         beta_schedule=settings["noise"]["beta_schedule"],
         prediction_type=settings["noise"]["prediction"],
     )
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=training["learning_rate"],
-        betas=tuple(training["betas"]),
-        eps=training["epsilon"],
-        weight_decay=training["weight_decay"],
-        # One kernel for all weights: on CPU and GPU.
-        fused=True,
-    )
-    factor = learning_rate_factor(training["schedule"], training["warmup_steps"], training["schedule_steps"])
-    model, optimizer, schedule = accelerator.prepare(model, optimizer, LambdaLR(optimizer, factor))
 
-    def loss(model: torch.nn.Module, rows: np.ndarray, generator: torch.Generator, share: slice) -> torch.Tensor:
-        # [batch, channels, size, size] in [-1, 1].
-        clean = torch.from_numpy(images[rows[share]]).to(accelerator.device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-        shape = (len(rows), *clean.shape[1:])
-        noise = torch.randn(shape, generator=generator, device=clean.device)[share]
-        steps = settings["noise"]["training_steps"]
-        timesteps = torch.randint(0, steps, (len(rows),), generator=generator, device=clean.device)[share]
-        noisy = noise_scheduler.add_noise(clean, noise, timesteps)
-        target = {
-            "epsilon": lambda: noise,
-            "v_prediction": lambda: noise_scheduler.get_velocity(clean, noise, timesteps),
-            "sample": lambda: clean,
-        }[settings["noise"]["prediction"]]()
-        return mse_loss(model(noisy, timesteps).sample.float(), target)
+    def loss_on(accelerator: Accelerator) -> Callable[..., torch.Tensor]:
+        device = accelerator.device
 
-    def save_checkpoint(folder: Path) -> None:
-        DDPMPipeline(accelerator.unwrap_model(model), noise_scheduler).save_pretrained(folder)
+        def loss(model: torch.nn.Module, rows: np.ndarray, generator: torch.Generator, share: slice) -> torch.Tensor:
+            # [batch, channels, size, size] in [-1, 1].
+            clean = torch.from_numpy(data.images[rows[share]]).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+            noise = torch.randn((len(rows), *clean.shape[1:]), generator=generator, device=device)[share]
+            steps = settings["noise"]["training_steps"]
+            timesteps = torch.randint(0, steps, (len(rows),), generator=generator, device=device)[share]
 
-    trainer = DiffusionTrainer(
-        accelerator=accelerator,
-        model=model,
-        optimizer=optimizer,
-        schedule=schedule,
-        images=len(images),
-        batch_size=training["batch_size"],
-        seed=seed,
-        loss=loss,
-        save_checkpoint=save_checkpoint,
-        max_gradient_norm=training["max_gradient_norm"],
-    )
-    if state is not None:
-        trainer.load_state(state)
-    return trainer
+            def predict(noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+                return model(noisy, timesteps).sample
+
+            return denoising_loss(predict, noise_scheduler, clean, noise, timesteps).mean()
+
+        return loss
+
+    def save_checkpoint(folder: Path, model: torch.nn.Module) -> None:
+        DDPMPipeline(model, noise_scheduler).save_pretrained(folder)
+
+    return build_trainer(model, settings["training"], len(data.images), seed, state, loss_on, save_checkpoint)
 
 
-def sample(checkpoint: Path, conditions: pd.DataFrame, settings: dict[str, Any], batch_size: int) -> np.ndarray:
-    """Images [n, size, size, channels], uint8, of the checkpoint's class; row i by the seed of row i of `conditions`.
+def sample(
+    checkpoint: Path, conditions: pd.DataFrame, settings: dict[str, Any], batch_size: int
+) -> Iterator[np.ndarray]:
+    """Batches of images [batch, size, size, channels], uint8, of the checkpoint's class, by the seeds of `conditions`.
 
-    `settings` hold a generator's key `sampling` (steps, mixed_precision); `batch_size` images are drawn at once.
-    Noise comes from one random stream per image, on the CPU: an image hangs on neither its batch nor the device.
+    `settings` hold a generator's key `sampling` (scheduler, steps, mixed_precision); `batch_size` images are drawn at
+    once. Noise comes from one random stream per image, on the CPU: an image hangs on neither its batch nor the device.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    sampling = settings["sampling"]
     pipeline = DDPMPipeline.from_pretrained(checkpoint, local_files_only=True).to(device)
+    pipeline.scheduler = sampler(sampling["scheduler"], pipeline.scheduler)
     pipeline.set_progress_bar_config(disable=True)
-    precision = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}[settings["sampling"]["mixed_precision"]]
+    precision = PRECISIONS[sampling["mixed_precision"]]
     batches = [conditions["seed"].iloc[i : i + batch_size] for i in range(0, len(conditions), batch_size)]
-    images = []
     for batch in progress(batches, "sampling"):
         generators = [torch.Generator("cpu").manual_seed(int(seed)) for seed in batch]
-        with torch.autocast(device, dtype=precision, enabled=precision is not None):
+        with torch.autocast(device, dtype=precision, enabled=precision is not torch.float32):
             drawn = pipeline(
                 batch_size=len(batch),
                 generator=generators,
-                num_inference_steps=settings["sampling"]["steps"],
+                num_inference_steps=sampling["steps"],
                 output_type="np",
             ).images
-        images.append((drawn * 255).round().astype(np.uint8))
-    return np.concatenate(images)
+        yield (drawn * 255).round().astype(np.uint8)
 
 
 def _architecture(model: dict[str, Any], size: int, channels: int) -> dict[str, Any]:

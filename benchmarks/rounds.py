@@ -1,0 +1,79 @@
+"""Ways to do one thing, timed in alternating rounds, and the table of what came out.
+
+Other work on the machine falls on all ways of a round alike, so a way's ratio is taken within each round; tables hold
+the median of the ratios, and the lowest and the highest.
+"""
+
+import contextlib
+import datetime
+import io
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+def on_gpu() -> bool:
+    """Whether what is timed runs on a GPU: as in a study, it does where there is one."""
+    return torch.cuda.is_available()
+
+
+def alternate(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
+    """The seconds [rounds] of each way. A round calls each once; one round before them warms up and is not counted.
+
+    A way that returns a float has timed itself. What the ways print is not shown.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for counted in range(rounds + 1):
+        for name, way in ways.items():
+            elapsed = timed(way)
+            if counted:
+                seconds[name].append(elapsed)
+    return {name: np.array(times) for name, times in seconds.items()}
+
+
+def timed(way: Callable[[], object]) -> float:
+    """The seconds of a call, or what it returns if that is a float."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        start = now()
+        result = way()
+        return result if isinstance(result, float) else now() - start
+
+
+def now() -> float:
+    """The time in seconds, once the GPU has done what it was given."""
+    if on_gpu():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def print_table(title: str, seconds: dict[str, np.ndarray], images: int, steps: int | None = None) -> None:
+    """Prints a Markdown table of ways to make or to see `images` images, held against the first of them.
+
+    With `steps` the times are those of one of so many steps.
+    """
+    unit = "ms per image" if steps is None else "ms per image and step"
+    print(f"\n**{title}**\n\n| | {unit} | per second | ratio | lowest to highest |\n|---|---|---|---|---|")
+    first = next(iter(seconds.values()))
+    for name, times in seconds.items():
+        ratios = first / times
+        middle = np.median(times) / images / (steps or 1)
+        print(
+            f"| {name} | {1000 * middle:.3g} | {1 / middle:.3g} | {np.median(ratios):.2f} | "
+            f"{ratios.min():.2f} to {ratios.max():.2f} |"
+        )
+
+
+def machine() -> str:
+    """The machine, the software and the day, as they stand above a table."""
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text().splitlines() if cpus.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    cpu = names[0] if names else platform.machine()
+    gpu = torch.cuda.get_device_name() if on_gpu() else "no GPU"
+    threads = f"{torch.get_num_threads()} thread(s) of {os.cpu_count()} cores"
+    return f"{cpu}, {threads}, {gpu}; torch {torch.__version__}; {datetime.date.today()}"

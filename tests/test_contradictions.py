@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from synthworth.config import compose
+from synthworth.contradictions import contradictions
+
+HOUSE = Path(__file__).parents[1]
+DEFAULT = yaml.safe_load((HOUSE / "config" / "config.yaml").read_text())
+
+
+def found(**changes) -> list[str]:
+    return list(contradictions(compose(DEFAULT, {"dataset": {"classes": ["viral", "healthy"]}} | changes), Path()))
+
+
+def growth(*resolutions, first=10, last=None):
+    steps = [first, *[10] * (len(resolutions) - 2), last]
+    shared = {"batch_size": 16, "learning_rate": 1e-3}
+    return [{"resolution": side, "steps": count} | shared for side, count in zip(resolutions, steps, strict=True)]
+
+
+def test_the_default_config_has_none():
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"splits": {"fractions": {"train": 0.8}}}, "splits.fractions: they add up to 1.2"),
+        ({"splits": {"fractions": {"train": 0.8, "select": 0.0}}}, "honest protocol"),
+        ({"arms": {"x": {"generator": "gann", "per_class": 5}}}, "arms.x.generator: there is no `gann`"),
+        ({"arms": {"baseline": {"classifiers": ["resnet18"]}}}, "arms.baseline.classifiers: there is no `resnet18`"),
+        ({"statistics": {"baseline": "base"}}, "statistics.baseline: there is no `base`"),
+        ({"fidelity": {"selection": "kid"}}, "fidelity.selection: there is no `kid`"),
+        ({"fidelity": {"extractors": {"domain": {"kind": "domain"}}}}, "fidelity.metrics.fid.extractor"),
+        ({"generators": {"ddpm": {"checkpoints": {"every": 1000}}}}, "13750 is no multiple"),
+        ({"generators": {"gan": {"size": 128}}}, "it ends at 256 px, but the images are to have 128"),
+        ({"generators": {"gan": {"growth": growth(8, 32), "size": 32}}}, "doubles the resolution"),
+        ({"generators": {"gan": {"growth": growth(8, 16, first=None), "size": 16}}}, "every stage but the last"),
+        ({"generators": {"gan": {"growth": growth(8, 16, last=5), "size": 16}}}, "set its `steps` to null"),
+        ({"generators": {"gan": {"growth": growth(8, 16, first=37500), "size": 16}}}, "nothing is left for the last"),
+        ({"generators": {"gan": {"gpus": 3}}}, "must be a multiple of 12"),
+        ({"generators": {"lora": {"base_model": "sd"}}}, "generators.lora.base_model: there is no `sd`"),
+        ({"base_models": {"stable_diffusion": "/nowhere"}}, "base_models.stable_diffusion: no folder /nowhere"),
+        ({"generators": {"finetune": {"training": {"schedule": "cosine"}}}}, "a cosine needs its end"),
+        ({"generators": {"other": {"method": "folder", "images": "nowhere"}}}, "generators.other.images: there is no"),
+        ({"generators": {"ddpm": {"gpus": 3}}}, "must be a multiple of `gpus`"),
+        ({"generators": {"ddpm": {"checkpoints": {"last": 15000}}}}, "the cosine's learning rate is 0"),
+        ({"dataset": {"classes": {"a": "x", "b": "x"}}}, "two names have the same label"),
+        ({"cached_scores": "results/critical-assessment/scores"}, "these scores are this study's own"),
+        ({"protocol": "paper"}, "the published protocol has no such split"),
+        ({"arms": {"baseline": {}}}, "arms: none has synthetic images"),
+        ({"dataset": {"size": 250}}, "250 px cannot be halved"),
+        ({"study": "published"}, "holds the papers' own tables"),
+        ({"dataset": {"manifest": "a.csv", "folder": "b"}}, "give one of manifest, folder"),
+        ({"dataset": {"classes": ["all", "healthy"]}}, "`all` is no name for a class"),
+        ({"statistics": {"baseline": "b"}, "arms": {"b": {"generator": "ddpm", "per_class": 5}}}, "without synthetic"),
+    ],
+)
+def test_contradictions_are_named_by_key(changes, words):
+    problems = found(**changes)
+    assert any(words in problem for problem in problems), problems

@@ -1,0 +1,105 @@
+"""Every generator learns: what each makes of the phantoms after the demo's training, against what it made before."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from house import copy_house, snakemake
+from safetensors.torch import load_file
+from sklearn.metrics import roc_auc_score
+
+from synthworth.config import compose
+from synthworth.features import DOMAIN_CONFIG, DOMAIN_WEIGHTS, domain_network, domain_pixels, load_extractor
+from synthworth.fidelity.fid import fid
+from synthworth.generators import TRAINED, sample, train_generator
+from synthworth.specs import NOT_TRAINED
+from synthworth.synthesis import conditions
+
+# Two of the demo's classes, as different as any two.
+CLASSES = ["healthy", "bacterial"]
+IMAGES = 40
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demo's generators, trained to the end in one segment, and what the study trains them on."""
+    house = copy_house(tmp_path_factory.mktemp("demo"))
+    default, changes = (yaml.safe_load((house / f"config/{name}.yaml").read_text()) for name in ("config", "demo"))
+    for entry in changes["generators"].values():
+        entry["checkpoints"] = {"every": entry["checkpoints"]["last"], "last": entry["checkpoints"]["last"]}
+    (house / "once.yaml").write_text(yaml.safe_dump(changes))
+    config = compose(default, changes)
+    targets = ["results/demo/fidelity/extractors/domain"]
+    for name in TRAINED:
+        entry = config["generators"][name]
+        for scope in ["all"] if entry["scope"] == "all" else CLASSES:
+            targets.append(f"results/demo/generators/{name}/{scope}/step-{entry['checkpoints']['last']}")
+    snakemake(house, *targets, "--configfile", "once.yaml", "--cores", "2")
+    return house, config
+
+
+def untrained(house, config, name, scope, folder):
+    """The checkpoint at step 0: a network of random weights, or the base model."""
+    results = house / "results/demo"
+    entry = config["generators"][name]
+    base = results / "base_models" / entry["base_model"] if "base_model" in entry else None
+    train_generator(
+        images=str(results / "data/train/images-32.npy"),
+        index=str(results / "data/train/index.csv"),
+        state=None,
+        checkpoint=str(folder / "step-0"),
+        next_state=str(folder / "state-0.safetensors"),
+        name=name,
+        classes=CLASSES if scope == "all" else [scope],
+        step=0,
+        settings={key: value for key, value in entry.items() if key not in NOT_TRAINED},
+        seed=1,
+        base=base and str(base / "pipeline"),
+        encodings=base and str(base / "train-32.safetensors"),
+        prior=str(results / f"generators/{name}/prior.safetensors") if entry.get("prior") else None,
+    )
+    return folder / "step-0"
+
+
+def drawn(config, name, checkpoint, label):
+    entry = config["generators"][name]
+    names = {"study_seed": 1, "generator": name, "name": label, "label": label, "prompts": entry.get("prompts")}
+    settings = {"size": 32, "channels": 1, "sampling": entry["sampling"]}
+    return np.concatenate(list(sample(name, checkpoint, conditions(names, [], 0, IMAGES - 1), settings, IMAGES)))
+
+
+def towards_the_second(folder, images):
+    """How much more a classifier of real phantoms takes each image for the second class than for the first."""
+    config = json.loads((folder / DOMAIN_CONFIG).read_text())
+    network = domain_network(config["architecture"], config["channels"], len(config["classes"])).eval()
+    network.load_state_dict(load_file(folder / DOMAIN_WEIGHTS))
+    with torch.inference_mode():
+        logits = network(domain_pixels(images, config["size"], config["channels"]))
+    first, second = (logits[:, config["classes"].index(label)] for label in CLASSES)
+    return (second - first).numpy()
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_generator_learns_its_classes(demo, name, tmp_path):
+    house, config = demo
+    results = house / "results/demo"
+    entry = config["generators"][name]
+    rows = pd.read_csv(results / "data/train/index.csv")
+    real = np.load(results / "data/train/images-32.npy")
+    extractor = load_extractor("domain", results / "fidelity/extractors/domain")
+    images = {}
+    for label in CLASSES:
+        scope = "all" if entry["scope"] == "all" else label
+        trained = results / f"generators/{name}/{scope}/step-{entry['checkpoints']['last']}"
+        images[label] = drawn(config, name, trained, label)
+        before = drawn(config, name, untrained(house, config, name, scope, tmp_path / label), label)
+        reference = extractor(real[rows["class"] == label])
+        after, start = fid(reference, extractor(images[label])), fid(reference, extractor(before))
+        assert after < start / 2, (label, after, start)
+
+    # A classifier that has seen real phantoms only tells the two classes' synthetic images apart.
+    towards = towards_the_second(results / "fidelity/extractors/domain", np.concatenate(list(images.values())))
+    assert roc_auc_score(np.repeat([0, 1], IMAGES), towards) > 0.8

@@ -1,0 +1,12 @@
+from synthworth.job import job
+
+with job(snakemake) as spec:
+    from synthworth.outside_images import import_images
+
+    import_images(
+        index=snakemake.input.index,
+        checkpoint=snakemake.output.checkpoint,
+        needed=snakemake.params.needed,
+        threads=snakemake.threads,
+        **spec,
+    )

@@ -1,0 +1,147 @@
+"""What a config that keeps to the grammar can still get wrong: names that lead nowhere, numbers that do not fit.
+
+The Snakefile reads this module while it is parsed, so nothing heavy is imported here.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from synthworth.pipeline_folder import check_folder, is_hub_id
+
+Config = Mapping[str, Any]
+
+
+def contradictions(config: Config, root: Path) -> Iterator[str]:
+    """The problems of a composed config, a line each that names key and remedy. Relative paths start at `root`."""
+    if config["study"] == "published":
+        yield "study: `published` holds the papers' own tables; choose another name"
+    cached = config["cached_scores"]
+    if cached and Path(cached).resolve() == Path("results", config["study"], "scores").resolve():
+        yield "cached_scores: these scores are this study's own; copy the folder, or give the study another name"
+    yield from _dataset(config["dataset"])
+    yield from _splits(config)
+    yield from _unknown_names(config)
+    for name, generator in config["generators"].items():
+        yield from _generator(f"generators.{name}", generator, config, root)
+    if not any(arm.get("generator") for arm in config["arms"].values()):
+        yield "arms: none has synthetic images; add one with a generator and `per_class`"
+    baseline = config["arms"].get(config["statistics"]["baseline"])
+    if baseline is not None and baseline.get("generator"):
+        yield "statistics.baseline: the baseline arm must be without synthetic images"
+
+
+def _dataset(dataset: Config) -> Iterator[str]:
+    sources = [key for key in ("manifest", "folder", "phantoms") if dataset.get(key)]
+    if len(sources) > 1:
+        yield f"dataset: give one of {', '.join(sources)}, and set the others to null"
+    given = dataset.get("classes")
+    if "all" in (given or []):
+        yield "dataset.classes: `all` is no name for a class; rename it: {every: all}"
+    if isinstance(given, Mapping) and len(set(given.values())) < len(given):
+        yield "dataset.classes: two names have the same label; give each label one name"
+
+
+def _splits(config: Config) -> Iterator[str]:
+    fractions = config["splits"]["fractions"]
+    if abs(sum(fractions.values()) - 1) > 1e-9:
+        yield f"splits.fractions: they add up to {sum(fractions.values()):g}, not to 1"
+    if config["protocol"] == "honest" and not fractions.get("select"):
+        yield (
+            "splits.fractions.select: the honest protocol chooses epochs on a `select` split; give it a share "
+            "(train: 0.6, select: 0.2, test: 0.2), or say `protocol: paper`"
+        )
+    if config["protocol"] == "paper" and fractions.get("select"):
+        yield "splits.fractions.select: the published protocol has no such split; set it to 0"
+
+
+def _generator(key: str, generator: Config, config: Config, root: Path) -> Iterator[str]:
+    if generator["method"] == "folder":
+        if not (root / generator["images"]).exists():
+            yield f"{key}.images: there is no {generator['images']}"
+        return
+    checkpoints = generator["checkpoints"]
+    if checkpoints["last"] % checkpoints["every"]:
+        yield f"{key}.checkpoints.last: {checkpoints['last']} is no multiple of `every`"
+    size = generator["size"] or config["dataset"]["size"]
+    if generator["method"] == "gan":
+        yield from _growth(key, generator, size)
+        return
+    training = generator["training"]
+    if training["batch_size"] % generator["gpus"]:
+        yield f"{key}.training.batch_size: must be a multiple of `gpus` ({generator['gpus']})"
+    if training["schedule"] == "cosine" and training["schedule_steps"] is None:
+        yield f"{key}.training.schedule_steps: a cosine needs its end; give the number of steps"
+    elif training["schedule"] == "cosine" and checkpoints["last"] > training["schedule_steps"]:
+        yield (
+            f"{key}.checkpoints.last: past training.schedule_steps ({training['schedule_steps']}) "
+            "the cosine's learning rate is 0; raise both, which trains anew, or choose `schedule: constant`"
+        )
+    if generator["method"] == "ddpm":
+        halved = 2 ** (len(generator["model"]["block_out_channels"]) - 1)
+        if size % halved:
+            yield (
+                f"{key}.size: {size} px cannot be halved as often as the blocks of {key}.model ask for; "
+                f"choose a multiple of {halved} (null takes dataset.size)"
+            )
+    else:
+        yield from _base_model(key, generator, config["base_models"], root)
+
+
+def _growth(key: str, generator: Config, size: int) -> Iterator[str]:
+    stages = generator["growth"]
+    resolutions = [stage["resolution"] for stage in stages]
+    doubled = [resolutions[0] * 2**place for place in range(len(resolutions))]
+    if resolutions != doubled or resolutions[0] & (resolutions[0] - 1):
+        yield f"{key}.growth: each stage doubles the resolution, from a power of two: {', '.join(map(str, doubled))}"
+    if resolutions[-1] != size:
+        yield (
+            f"{key}.growth: it ends at {resolutions[-1]} px, but the images are to have {size}; let its last stage "
+            f"have that resolution, or set {key}.size to {resolutions[-1]}"
+        )
+    if any(stage["steps"] is None for stage in stages[:-1]):
+        yield f"{key}.growth: every stage but the last needs its `steps`"
+    if stages[-1]["steps"] is not None:
+        yield f"{key}.growth: the last stage goes on to the end of the training; set its `steps` to null"
+    grown = sum(stage["steps"] or 0 for stage in stages)
+    if generator["checkpoints"]["last"] <= grown:
+        yield (
+            f"{key}.checkpoints.last: after {grown} steps of `growth` nothing is left for the last resolution; "
+            "raise it, or shorten the stages"
+        )
+    # The critic's statistic is taken over groups of four images.
+    part = 4 * generator["gpus"]
+    if any(stage["batch_size"] % part for stage in stages):
+        yield f"{key}.growth: a `batch_size` must be a multiple of {part} (four images on each of `gpus`)"
+    if (generator["training"]["micro_batch_size"] or 4) % 4:
+        yield f"{key}.training.micro_batch_size: must be a multiple of 4, or null"
+
+
+def _base_model(key: str, generator: Config, base_models: Config, root: Path) -> Iterator[str]:
+    name = generator["base_model"]
+    yield from _check(f"{key}.base_model", [name], "base_models", base_models)
+    source = base_models.get(name)
+    if isinstance(source, str) and not is_hub_id(source):
+        for problem in check_folder(root / source):
+            yield f"base_models.{name}: {problem}"
+
+
+def _unknown_names(config: Config) -> Iterator[str]:
+    yield from _check("statistics.baseline", [config["statistics"]["baseline"]], "arms", config["arms"])
+    metrics = config["fidelity"]["metrics"]
+    yield from _check("fidelity.selection", [config["fidelity"]["selection"]], "fidelity.metrics", metrics)
+    extractors = config["fidelity"]["extractors"]
+    for name, metric in metrics.items():
+        used = [metric["extractor"]] if "extractor" in metric else []
+        yield from _check(f"fidelity.metrics.{name}.extractor", used, "fidelity.extractors", extractors)
+    for name, arm in config["arms"].items():
+        generators = [arm["generator"]] if arm.get("generator") else []
+        yield from _check(f"arms.{name}.generator", generators, "generators", config["generators"])
+        chosen = arm.get("classifiers") or []
+        yield from _check(f"arms.{name}.classifiers", chosen, "classifiers", config["classifiers"])
+
+
+def _check(key: str, names: list[str], section: str, entries: Config) -> Iterator[str]:
+    for name in names:
+        if name not in entries:
+            yield f"{key}: there is no `{name}` under `{section}` ({', '.join(entries) or 'it is empty'})"

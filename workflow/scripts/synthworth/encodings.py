@@ -1,0 +1,54 @@
+"""Encodings: what the frozen VAE of a base model makes of images, once for all trainings on it."""
+
+from math import lcm
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from diffusers import AutoencoderKL
+
+from synthworth.errors import StudyError
+from synthworth.files import replacing
+from synthworth.progress import progress
+
+# diffusers' pipeline takes no other sizes, whatever its VAE.
+SIDES = 8
+
+
+def encode_images(base: Path, images: Path, output: Path, batch_size: int = 8) -> None:
+    """Encodes a uint8 array file [n, size, size, 1 or 3] with the VAE of the pipeline folder `base` (see `encode`)."""
+    encode(base, np.load(images, mmap_mode="r"), output, batch_size)
+
+
+def encode(base: Path, images: np.ndarray, output: Path, batch_size: int = 8) -> None:
+    """Writes the VAE's posterior of uint8 images [n, size, size, 1 or 3] as safetensors.
+
+    `mean` and `std` are float32 [n, channels, height, width]: latents can be sampled from them anew at each training
+    step as if the image had been encoded in that step. They are not scaled by the VAE's scaling factor yet. Grey is
+    repeated to RGB. `batch_size` images are encoded at once.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    vae = AutoencoderKL.from_pretrained(base / "vae", use_safetensors=True, local_files_only=True).to(device)
+    _require_size(images.shape[1], lcm(SIDES, 2 ** (len(vae.config.block_out_channels) - 1)))
+    starts = range(0, len(images), batch_size)
+    batches = [_posterior(vae, images[start : start + batch_size], device) for start in progress(starts, "encoding")]
+    means, stds = zip(*batches, strict=True)
+    with replacing(output) as temporary:
+        safetensors.torch.save_file({"mean": torch.cat(means), "std": torch.cat(stds)}, temporary)
+
+
+@torch.no_grad()
+def _posterior(vae: AutoencoderKL, images: np.ndarray, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """The means and standard deviations [b, channels, height, width] of the latents of some images, on the CPU."""
+    pixels = torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    distribution = vae.encode(pixels.expand(-1, 3, -1, -1)).latent_dist
+    return distribution.mean.cpu().contiguous(), distribution.std.cpu().contiguous()
+
+
+def _require_size(size: int, multiple: int) -> None:
+    if size % multiple:
+        raise StudyError(
+            "Images of this size have no latents.",
+            [f"generators.<name>.size: {size} is no multiple of {multiple}; take {size // multiple * multiple}"],
+        )
