@@ -173,6 +173,12 @@ def test_the_blur_is_binomial():
     assert blur(point)[0, 0].abs().max() == 0.0
 
 
+def test_the_blur_has_its_derivatives():
+    features = torch.randn(1, 2, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(blur, features)
+    assert torch.autograd.gradgradcheck(lambda maps: blur(maps).square(), features)
+
+
 def test_the_minibatch_deviation_is_that_of_four_images():
     features = torch.zeros(8, 2, 3, 3)
     # One pixel of the first four images has deviation 3; the others are equal.

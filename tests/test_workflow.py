@@ -33,6 +33,7 @@ AFTER_SELECTION = AFTER_RUNS | {
     "render_table": 5,
     "draw_figure": 4,
     "draw_synthetic_samples": 1,
+    "draw_generator_samples": 1,
     "draw_progression": 1,
 }
 
@@ -75,6 +76,28 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
             id="one more classifier",
         ),
         pytest.param(
+            ["generators={ddpm: {}, theirs: {method: folder, images: tests}}"]
+            + ["arms={baseline: {}, ddpm: {}, theirs: {generator: theirs, per_class: [4]}}"],
+            AFTER_RUNS
+            | {
+                "import_generator": 2,
+                "sample_checkpoint": 2,
+                "extract_features": 2,
+                "score_checkpoint": 4,
+                "collect_curves": 1,
+                "select_checkpoint": 1,
+                "collect_fidelity": 1,
+                "synthesize_shard": 2,
+                "train_classifier": 2,
+                "evaluate_classifier": 2,
+                "render_table": 5,
+                "draw_figure": 4,
+                "draw_synthetic_samples": 1,
+                "draw_generator_samples": 1,
+            },
+            id="one more generator",
+        ),
+        pytest.param(
             ["generators={ddpm: {checkpoints: {last: 12}}}"],
             # Segment 12 only; segment 8 is the end of a finished chain. The choice among checkpoints is made anew.
             AFTER_SELECTION
@@ -84,7 +107,13 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
         pytest.param(
             ["synthesis={shard_size: 8}"],
             AFTER_RUNS
-            | {"synthesize_shard": 2, "train_classifier": 4, "evaluate_classifier": 4, "draw_synthetic_samples": 1},
+            | {
+                "synthesize_shard": 2,
+                "train_classifier": 4,
+                "evaluate_classifier": 4,
+                "draw_synthetic_samples": 1,
+                "draw_generator_samples": 1,
+            },
             id="images per shard",
         ),
         pytest.param(
@@ -113,7 +142,12 @@ def test_a_change_of_the_config_runs_what_it_touches(finished, change, jobs):
 
 
 EDITS = {
-    "sheets.py": {"draw_real_samples": 1, "draw_synthetic_samples": 1, "draw_progression": 1},
+    "sheets.py": {
+        "draw_real_samples": 1,
+        "draw_synthetic_samples": 1,
+        "draw_generator_samples": 1,
+        "draw_progression": 1,
+    },
     "cohort.py": {"describe_data": 1, "render_table": 2},
     "statistics/verdict.py": {
         "compare_arms": 1,
@@ -218,11 +252,11 @@ def test_no_training_selection_or_sampling_job_can_reach_a_test_image(tmp_path):
     checked = set()
     for rule, inputs, _ in jobs:
         if rule.startswith(
-            ("train_", "finish_", "sample_", "synthesize_", "select_", "score_", "extract_", "reference_")
+            ("train_", "finish_", "encode_", "sample_", "synthesize_", "select_", "score_", "extract_", "reference_")
         ):
             checked.add(rule)
             assert not any("/data/test/" in file for file in ancestors(jobs, inputs)), rule
-    assert len(checked) == 10
+    assert len(checked) == 13
 
 
 def test_the_published_protocol_does_read_the_test_split(tmp_path, manifest):

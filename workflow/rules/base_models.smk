@@ -5,9 +5,6 @@ localrules:
     fetch_base_model,
 
 
-ruleorder: train_base_model > fetch_base_model
-
-
 rule fetch_base_model:
     input:
         source=inputs.base_source,
@@ -16,6 +13,8 @@ rule fetch_base_model:
     log:
         "results/{study}/logs/fetch_base_model/{base_model}.log",
     priority: 100
+    wildcard_constraints:
+        base_model=any_of(study.base_models(own=False)),
     conda:
         "../envs/gpu.yaml"
     params:
@@ -35,7 +34,7 @@ rule train_base_model:
     benchmark:
         "results/{study}/benchmarks/train_base_model/{base_model}.tsv"
     wildcard_constraints:
-        base_model=any_of(study.own_base_models()),
+        base_model=any_of(study.base_models(own=True)),
     # Three generators wait for it.
     priority: 50
     conda:

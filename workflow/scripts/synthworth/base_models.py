@@ -59,8 +59,8 @@ def _download(source: str, config_key: str) -> Path:
                 f"{config_key}: there is no folder {source} here, and the hub did not give a model of that name "
                 f"({_cause(error.__cause__ or error)})",
                 f"on a machine with network, `hf download {source} --include '*.json' --include '*.txt' "
-                f"--include '*.safetensors' --local-dir <folder>` fetches it (after `hf auth login` where its owner asks for consent): copy the "
-                f"folder here and set `{config_key}` to its path",
+                "--include '*.safetensors' --local-dir <folder>` fetches it (`hf auth login` before it, where its "
+                f"owner asks for consent): copy the folder here and set `{config_key}` to its path",
             ],
         ) from error
 

@@ -46,7 +46,7 @@ def load_extractor(kind: str, weights: Path, device: str | None = None, batch_si
     features_of = kinds[kind](Path(weights), device)
 
     def extractor(images: np.ndarray) -> np.ndarray:
-        with torch.inference_mode(), torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False):
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False, allow_tf32=False):
             batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
             return np.concatenate([features_of(batch).float().cpu().numpy() for batch in batches])
 

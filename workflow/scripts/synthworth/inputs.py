@@ -62,8 +62,8 @@ class Inputs:
         fetched = [f"{name}.pt" for name, entry in extractors.items() if entry["kind"] == "inception"]
         classifiers = self.config["classifiers"]
         fetched += [f"{name}.safetensors" for name, entry in classifiers.items() if entry["pretrained"] is not False]
-        adapted = {entry["base_model"] for entry in self.config["generators"].values() if "base_model" in entry}
-        bases = [name for name in sorted(adapted) if isinstance(self.config["base_models"][name], str)]
+        adapted = {entry.get("base_model") for entry in self.config["generators"].values()}
+        bases = [name for name in self.study.base_models(own=False) if name in adapted]
         return [
             *(f"{self.results}/weights/{name}" for name in fetched),
             *(f"{self.results}/base_models/{name}/pipeline" for name in bases),

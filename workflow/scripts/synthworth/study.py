@@ -148,9 +148,9 @@ class Study:
         """The generators whose images someone else made: nothing is trained for them."""
         return [name for name, entry in self.config["generators"].items() if entry["method"] == "folder"]
 
-    def own_base_models(self) -> list[str]:
-        """The base models that the study makes of its own training images."""
-        return [name for name, source in self.config["base_models"].items() if not isinstance(source, str)]
+    def base_models(self, own: bool) -> list[str]:
+        """The base models that the study makes of its own training images, or those that it takes from elsewhere."""
+        return [name for name, source in self.config["base_models"].items() if isinstance(source, str) != own]
 
     def steps(self, generator: str) -> list[int]:
         """The optimiser steps at which a generator's checkpoints are kept; step 0 alone where nothing is trained."""
