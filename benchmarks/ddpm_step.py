@@ -22,6 +22,7 @@ import torch
 from accelerate.state import AcceleratorState
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from rounds import alternate, machine, on_gpu, print_table
 
 from synthworth.figure_style import DOTS_PER_INCH, GENERATOR_COLOURS, GREY, STYLE
@@ -41,7 +42,7 @@ SMOOTHED = 20
 def main() -> None:
     """Times steps and prints the table, or draws the loss curves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=50 if on_gpu() else 7)
+    parser.add_argument("--rounds", type=int, default=50 if on_gpu() else 5)
     parser.add_argument("--size", type=int, default=256 if on_gpu() else 64)
     parser.add_argument("--channels", type=int, nargs="+", default=CHANNELS["gpu" if on_gpu() else "cpu"])
     parser.add_argument("--batch-size", type=int, default=BATCH)
@@ -110,10 +111,11 @@ def draw_curves(file: Path, steps: int) -> None:
             smooth = pd.Series(values).rolling(SMOOTHED).mean()
             axes.plot(np.arange(1, steps + 1), smooth, line, color=colour, linewidth=1.2, label=name)
         axes.set(yscale="log", xlabel="optimiser step", ylabel="loss", xlim=(0, steps))
+        for ticks in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            ticks(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "1235" else ""))
         axes.legend()
-        figure.supxlabel(
-            f"DDPM on phantoms of 32 px, batch {BATCH}; means over {SMOOTHED} steps", fontsize=7, color=GREY
-        )
+        note = f"DDPM on phantoms of 32 px, batch {BATCH}; means over {SMOOTHED} steps"
+        figure.supxlabel(note, fontsize=7, color=GREY)
         with replacing(file) as temporary:
             figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH)
 

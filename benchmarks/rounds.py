@@ -63,7 +63,7 @@ def print_table(title: str, seconds: dict[str, np.ndarray], images: int, steps: 
         ratios = first / times
         middle = np.median(times) / images / (steps or 1)
         print(
-            f"| {name} | {1000 * middle:.3g} | {1 / middle:.3g} | {np.median(ratios):.2f} | "
+            f"| {name} | {_short(1000 * middle)} | {_short(1 / middle)} | {np.median(ratios):.2f} | "
             f"{ratios.min():.2f} to {ratios.max():.2f} |"
         )
 
@@ -77,3 +77,8 @@ def machine() -> str:
     gpu = torch.cuda.get_device_name() if on_gpu() else "no GPU"
     threads = f"{torch.get_num_threads()} thread(s) of {os.cpu_count()} cores"
     return f"{cpu}, {threads}, {gpu}; torch {torch.__version__}; {datetime.date.today()}"
+
+
+def _short(number: float) -> str:
+    """Three digits of a number, or all before its point."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"

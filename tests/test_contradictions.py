@@ -24,6 +24,12 @@ def test_the_default_config_has_none():
     assert found() == []
 
 
+def test_a_base_model_is_complained_of_once_and_not_where_scores_are_cached():
+    missing = {"base_models": {"stable_diffusion": "/nowhere"}}
+    assert len(found(**missing)) == 1
+    assert found(**missing, cached_scores="scores") == []
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

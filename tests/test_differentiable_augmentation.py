@@ -74,9 +74,9 @@ def test_draws_keep_to_the_ranges_of_the_paper():
     ):
         assert least <= values.min() < least + 0.01
         assert most - 0.01 < values.max() <= most
-    # An eighth of 32 pixels either way; a centre anywhere.
+    # An eighth of 32 pixels either way; a centre at any border between pixels.
     assert sorted(many.shift.unique().tolist()) == list(range(-4, 5))
-    assert sorted(many.centre.unique().tolist()) == list(range(32))
+    assert sorted(many.centre.unique().tolist()) == list(range(33))
     assert many.shift.shape == many.centre.shape == (4000, 2)
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from tiny_pipeline import tiny_pipeline
 
 from synthworth.encodings import encode_images
+from synthworth.errors import StudyError
 from synthworth.generators import TRAINED, method, sample, train_generator
 from synthworth.prior import sample_prior
 
@@ -238,6 +240,50 @@ def test_two_processes_give_the_loss_curve_of_one(split, name, capfd):
     # One line each: the second process says nothing.
     assert len(losses[0]) == len(losses[1]) == 1
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_an_error_of_a_process_comes_out_as_it_went_in(split):
+    settings = SETTINGS["ddpm"] | {"training": DIFFUSION | {"learning_rate": float("inf"), "warmup_steps": 0}}
+    told = arguments(split, "ddpm", 2, processes=2, settings=settings)
+    code = TRAINING.replace(
+        "train_generator(**", "from synthworth.errors import StudyError\ntry:\n    train_generator(**"
+    )
+    code += "except StudyError as error:\n    print('told:', error)\n"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, json.dumps(told)]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert "told: Training diverged" in output
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_weights_that_the_last_update_broke_are_no_checkpoint(split, name, monkeypatch):
+    """The loss of a step is computed before its update: it says nothing of the last one."""
+    module = method(name)
+    original = module.advance
+
+    def advance(trainer, step):
+        original(trainer, step)
+        with torch.no_grad():
+            list(trainer.trained().values())[-1].fill_(float("nan"))
+
+    monkeypatch.setattr(module, "advance", advance)
+    with pytest.raises(StudyError, match="weights are not finite at step 1"):
+        train(split, name, None, 1)
+    assert not (split / "a").exists()
+
+
+@pytest.mark.parametrize("name", ["ddpm", "lora"])
+def test_bfloat16_trains_near_float32(split, name, capfd):
+    losses = {}
+    for precision in ("no", "bf16", "no"):
+        # The precision is a fact of the process: a job has one only.
+        AcceleratorState._reset_state(reset_partial_state=True)
+        settings = arguments(split, name, 3)["settings"]
+        settings = settings | {"training": settings["training"] | {"mixed_precision": precision}}
+        train(split, name, None, 3, folder=precision, settings=settings)
+        losses[precision] = [json.loads(line)["loss"] for line in capfd.readouterr().out.splitlines()][-1]
+    assert losses["no"] != losses["bf16"]
+    assert losses["no"] == pytest.approx(losses["bf16"], rel=0.02)
 
 
 def test_an_unknown_method_is_an_error():

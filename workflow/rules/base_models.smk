@@ -12,9 +12,9 @@ rule fetch_base_model:
         pipeline=directory("results/{study}/base_models/{base_model}/pipeline"),
     log:
         "results/{study}/logs/fetch_base_model/{base_model}.log",
-    priority: 100
     wildcard_constraints:
         base_model=any_of(study.base_models(own=False)),
+    priority: 100
     conda:
         "../envs/gpu.yaml"
     params:

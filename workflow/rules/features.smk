@@ -44,18 +44,17 @@ rule train_extractor:
         "../scripts/train_extractor.py"
 
 
-# Of the size of the synthetic images: a metric is to see what was drawn, not by how much it was enlarged.
 rule reference_features:
     input:
-        images="results/{study}/data/train/images-{size}.npy",
+        images=inputs.reference_images,
         index="results/{study}/data/train/index.csv",
         extractor=inputs.extractor,
     output:
-        features="results/{study}/fidelity/reference/{extractor}/size-{size}/{label}.npz",
+        features="results/{study}/fidelity/reference/{extractor}/{label}.npz",
     log:
-        "results/{study}/logs/reference_features/{extractor}/{size}/{label}.log",
+        "results/{study}/logs/reference_features/{extractor}/{label}.log",
     benchmark:
-        "results/{study}/benchmarks/reference_features/{extractor}/{size}/{label}.tsv"
+        "results/{study}/benchmarks/reference_features/{extractor}/{label}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]

@@ -24,6 +24,8 @@ def contradictions(config: Config, root: Path) -> Iterator[str]:
     yield from _unknown_names(config)
     for name, generator in config["generators"].items():
         yield from _generator(f"generators.{name}", generator, config, root)
+    if not config["cached_scores"]:
+        yield from _base_models(config, root)
     if not any(arm.get("generator") for arm in config["arms"].values()):
         yield "arms: none has synthetic images; add one with a generator and `per_class`"
     baseline = config["arms"].get(config["statistics"]["baseline"])
@@ -57,7 +59,7 @@ def _splits(config: Config) -> Iterator[str]:
 
 def _generator(key: str, generator: Config, config: Config, root: Path) -> Iterator[str]:
     if generator["method"] == "folder":
-        if not (root / generator["images"]).exists():
+        if not config["cached_scores"] and not (root / generator["images"]).exists():
             yield f"{key}.images: there is no {generator['images']}"
         return
     checkpoints = generator["checkpoints"]
@@ -85,7 +87,7 @@ def _generator(key: str, generator: Config, config: Config, root: Path) -> Itera
                 f"choose a multiple of {halved} (null takes dataset.size)"
             )
     else:
-        yield from _base_model(key, generator, config["base_models"], root)
+        yield from _check(f"{key}.base_model", [generator["base_model"]], "base_models", config["base_models"])
 
 
 def _growth(key: str, generator: Config, size: int) -> Iterator[str]:
@@ -117,13 +119,12 @@ def _growth(key: str, generator: Config, size: int) -> Iterator[str]:
         yield f"{key}.training.micro_batch_size: must be a multiple of 4, or null"
 
 
-def _base_model(key: str, generator: Config, base_models: Config, root: Path) -> Iterator[str]:
-    name = generator["base_model"]
-    yield from _check(f"{key}.base_model", [name], "base_models", base_models)
-    source = base_models.get(name)
-    if isinstance(source, str) and not is_hub_id(source):
-        for problem in check_folder(root / source):
-            yield f"base_models.{name}: {problem}"
+def _base_models(config: Config, root: Path) -> Iterator[str]:
+    used = {generator.get("base_model") for generator in config["generators"].values()}
+    for name, source in config["base_models"].items():
+        if name in used and isinstance(source, str) and not is_hub_id(source):
+            for problem in check_folder(root / source):
+                yield f"base_models.{name}: {problem}"
 
 
 def _unknown_names(config: Config) -> Iterator[str]:

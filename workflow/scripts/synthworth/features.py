@@ -46,7 +46,9 @@ def load_extractor(kind: str, weights: Path, device: str | None = None, batch_si
     features_of = kinds[kind](Path(weights), device)
 
     def extractor(images: np.ndarray) -> np.ndarray:
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False, allow_tf32=False):
+        # `enabled`, because the default of these flags turns cuDNN off.
+        flags = torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False, allow_tf32=False)
+        with torch.inference_mode(), flags:
             batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
             return np.concatenate([features_of(batch).float().cpu().numpy() for batch in batches])
 

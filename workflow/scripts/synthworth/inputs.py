@@ -7,6 +7,8 @@ from synthworth.outside_sources import source_files
 from synthworth.pipeline_folder import is_hub_id
 from synthworth.study import Study
 
+# Inception V3 resizes all images to this side (px); real ones are rendered so, from their files.
+INCEPTION_SIZE = 299
 # The scores that each table and figure shows.
 TABLE_SCORES = {
     "table1_demographics": "demographics.csv",
@@ -107,8 +109,9 @@ class Inputs:
         return f"{self.results}/data/train/index.csv" if prompts and prompts["source"] == "text" else []
 
     def reference_images(self, wildcards: Any) -> str:
-        """The real training images, as large as the synthetic ones that they are held against."""
-        return self._images("train", wildcards.size)
+        """The real training images, of the size that the extractor looks at: one reference for all generators."""
+        inception = self.config["fidelity"]["extractors"][wildcards.extractor]["kind"] == "inception"
+        return self._images("train", INCEPTION_SIZE if inception else self.config["dataset"]["size"])
 
     def extractor(self, wildcards: Any) -> str:
         """An extractor: weights that were fetched, or a folder trained on the study's own training images."""
@@ -122,10 +125,9 @@ class Inputs:
         extractor = self.config["fidelity"]["metrics"][wildcards.metric].get("extractor")
         if extractor is None:
             return {"images": f"{folder}/samples.parquet"}
-        size = self.study.size(wildcards.generator)
         return {
             "features": f"{folder}/features-{extractor}.npz",
-            "reference": f"{self.results}/fidelity/reference/{extractor}/size-{size}/{wildcards.label}.npz",
+            "reference": f"{self.results}/fidelity/reference/{extractor}/{wildcards.label}.npz",
         }
 
     def checkpoint_scores(self, wildcards: Any) -> list[str]:

@@ -8,9 +8,10 @@ A method is a module with three functions over plain arguments:
   per row of `conditions` (columns index, class, label, prompt, seed) and in their order, each a function of the
   checkpoint and of its row alone.
 
-A trainer has accelerate's `accelerator`; `save_checkpoint(folder)` writes its weights in the format that their
-ecosystem loads, `save_state(file)` all that a resumed training needs to go on bit for bit (on CPU). The method
-`folder` has images that someone else made in place of a model: it is not trained and has `sample` alone.
+A trainer has accelerate's `accelerator` and `trained()`, its weights by name; `save_checkpoint(folder)` writes its
+weights in the format that their ecosystem loads, `save_state(file)` all that a resumed training needs to go on bit for
+bit (on CPU). The method `folder` has images that someone else made in place of a model: it is not trained and has
+`sample` alone.
 """
 
 import importlib
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synthworth.errors import StudyError
 from synthworth.files import replacing
 from synthworth.generators.processes import launch
 from synthworth.prompts import training_prompts
@@ -37,10 +39,11 @@ class TrainingSet:
 
     `images` are uint8 [n, size, size, channels], in `rows` of the training split; `classes` and `prompts` name what
     each shows. Methods that adapt a base model have its folder in `base`, in `encodings` the file of the latents of
-    the whole split (`base_models.encode_images`), and in `prior` that of images which the base model made.
+    the whole split (`encodings.encode_images`) in place of `images`, which are None, and in `prior` that of images
+    which the base model made.
     """
 
-    images: np.ndarray
+    images: np.ndarray | None
     rows: np.ndarray
     classes: list[str]
     prompts: list[str]
@@ -86,7 +89,7 @@ def train_generator(
 
     def segment() -> None:
         data = TrainingSet(
-            images=np.load(images, mmap_mode="r")[chosen],
+            images=np.load(images, mmap_mode="r")[chosen] if encodings is None else None,
             rows=chosen,
             classes=shown["class"].tolist(),
             prompts=training_prompts(settings.get("prompts"), shown),
@@ -96,6 +99,7 @@ def train_generator(
         )
         trainer = generator.build(data, settings, seed, state and Path(state))
         generator.advance(trainer, step)
+        _require_finite(trainer, step)
         if trainer.accelerator.is_main_process:
             with replacing(checkpoint) as folder:
                 trainer.save_checkpoint(folder)
@@ -103,6 +107,16 @@ def train_generator(
                 trainer.save_state(file)
 
     launch(segment, processes)
+
+
+def _require_finite(trainer: Any, step: int) -> None:
+    """StudyError where the last updates have left weights that are no numbers: losses tell of the ones before only."""
+    broken = [name for name, weights in trainer.trained().items() if not weights.isfinite().all()]
+    if broken:
+        raise StudyError(
+            f"Training diverged: weights are not finite at step {step}. The checkpoints before it stay as they are.",
+            [f"lower the learning rate of this generator ({len(broken)} weights, {broken[0]} among them)"],
+        )
 
 
 def sample(

@@ -71,11 +71,12 @@ def sample(
     """Batches of images [batch, size, size, channels], uint8, of the checkpoint's class, by the seeds of `conditions`.
 
     `settings` hold a generator's key `sampling` (scheduler, steps, mixed_precision); `batch_size` images are drawn at
-    once. Noise comes from one random stream per image, on the CPU: an image hangs on neither its batch nor the device.
+    once. Noise comes from one random stream per image, on the CPU: but for rounding, an image hangs neither on its
+    batch nor on the device.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     sampling = settings["sampling"]
-    pipeline = DDPMPipeline.from_pretrained(checkpoint, local_files_only=True).to(device)
+    pipeline = DDPMPipeline.from_pretrained(checkpoint, use_safetensors=True, local_files_only=True).to(device)
     pipeline.scheduler = sampler(sampling["scheduler"], pipeline.scheduler)
     pipeline.set_progress_bar_config(disable=True)
     precision = PRECISIONS[sampling["mixed_precision"]]

@@ -40,13 +40,14 @@ def draw(count: int, side: int, generator: torch.Generator) -> Draws:
     """Draws for `count` square images of `side` pixels, on the generator's device."""
     device = generator.device
     brightness, saturation, contrast = torch.rand((3, count), generator=generator, device=device)
-    farthest = round(side * LARGEST_SHIFT)
+    farthest = int(side * LARGEST_SHIFT + 0.5)
     return Draws(
         brightness=brightness - 0.5,
         saturation=saturation * 2.0,
         contrast=contrast + 0.5,
         shift=torch.randint(-farthest, farthest + 1, (count, 2), generator=generator, device=device),
-        centre=torch.randint(0, side, (count, 2), generator=generator, device=device),
+        # Of a square of even side the centre lies between pixels, the borders included.
+        centre=torch.randint(0, side + 1 - _cutout(side) % 2, (count, 2), generator=generator, device=device),
     )
 
 
@@ -103,9 +104,13 @@ def _sources(side: int, shift: Tensor) -> Tensor:
     return (places - shift[:, None]).clamp(0, side + 1)
 
 
+def _cutout(side: int) -> int:
+    return int(side * CUTOUT_SIDE + 0.5)
+
+
 def _within(side: int, centre: Tensor) -> Tensor:
     """Which pixels [batch, side] of a line lie in the cutout."""
-    length = round(side * CUTOUT_SIDE)
+    length = _cutout(side)
     first = centre[:, None] - length // 2
     places = torch.arange(side, device=centre.device)
     return (places >= first) & (places < first + length)

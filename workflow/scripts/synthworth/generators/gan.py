@@ -87,6 +87,15 @@ class GanTrainer:
         """The critic's mean losses since the training was taken up."""
         return self.curve.losses
 
+    def trained(self) -> dict[str, Tensor]:
+        """The weights of both networks and of the average, by name."""
+        networks = {"generator": self.generator, "critic": self.critic, "average": self.average}
+        return {
+            f"{network}.{name}": weights
+            for network, module in networks.items()
+            for name, weights in module.named_parameters()
+        }
+
     def save_checkpoint(self, folder: Path) -> None:
         """Writes the averaged generator and how far it has grown."""
         # The last step that was taken: the layers of a stage that is about to begin know nothing yet.

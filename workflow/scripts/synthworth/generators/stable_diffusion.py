@@ -37,7 +37,8 @@ class LatentImages:
         self.rows = np.arange(len(self.mean)) if rows is None else rows
         self.scaling_factor = AutoencoderKL.load_config(base / "vae", local_files_only=True)["scaling_factor"]
         unique = list(dict.fromkeys(prompts))
-        self.embeddings = embed_prompts(base, unique, device)
+        # Here: of thousands of texts they would fill a GPU.
+        self.embeddings = embed_prompts(base, unique, device).cpu()
         places = {prompt: place for place, prompt in enumerate(unique)}
         self.prompts = np.broadcast_to([places[prompt] for prompt in prompts], len(self.rows))
         self.device = device
@@ -60,7 +61,7 @@ class LatentImages:
         noise = torch.randn(shape, generator=generator, device=self.device)[share]
         steps = torch.randint(0, timesteps, (len(rows),), generator=generator, device=self.device)[share]
         latents = (mean + std * deviation) * self.scaling_factor
-        return latents, noise, steps, self.embeddings[torch.from_numpy(self.prompts[rows[share]]).to(self.device)]
+        return latents, noise, steps, self.embeddings[torch.from_numpy(self.prompts[rows[share]])].to(self.device)
 
 
 def build_on_base(
@@ -103,7 +104,7 @@ def build_on_base(
 
         return loss
 
-    return build_trainer(unet, settings["training"], len(data.images), seed, state, loss_on, save_checkpoint)
+    return build_trainer(unet, settings["training"], len(data.rows), seed, state, loss_on, save_checkpoint)
 
 
 def load_unet(base: Path) -> UNet2DConditionModel:

@@ -29,7 +29,7 @@ def draw(
     Of `conditions` the columns prompt and seed are read. `settings` are `size`, `channels` (1: the luma of what the
     pipeline draws, as real images in colour become grey) and `sampling` (scheduler, steps, guidance_scale,
     mixed_precision). `adapt` may change the pipeline before it draws. Noise comes from one random stream per image,
-    on the CPU: an image hangs on neither its batch nor the device.
+    on the CPU: but for rounding, an image hangs on neither its batch nor the device.
     """
     sampling = settings["sampling"]
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -39,10 +39,15 @@ def draw(
     pipeline = _load(folder, sampling, device, adapt)
     for start in progress(range(0, len(conditions), batch_size), "sampling"):
         rows = conditions.iloc[start : start + batch_size]
+        generators = [torch.Generator("cpu").manual_seed(int(seed)) for seed in rows["seed"]]
+        side = settings["size"] // pipeline.vae_scale_factor
+        shape = (1, pipeline.unet.config.in_channels, side, side)
         latents = pipeline(
+            # Drawn here in float32: the pipeline would draw in the U-Net's precision.
+            latents=torch.cat([torch.randn(shape, generator=generator) for generator in generators]),
             prompt_embeds=torch.stack([embeddings[prompt] for prompt in rows["prompt"]]),
             negative_prompt_embeds=torch.stack([embeddings[""]] * len(rows)),
-            generator=[torch.Generator("cpu").manual_seed(int(seed)) for seed in rows["seed"]],
+            generator=generators,
             num_inference_steps=sampling["steps"],
             guidance_scale=sampling["guidance_scale"],
             height=settings["size"],

@@ -73,16 +73,19 @@ class MicroBatches:
                 return gradients(self.slices())
             except torch.OutOfMemoryError:
                 if accelerator.num_processes > 1 or not self._shrink():
-                    raise StudyError(
-                        f"The GPU's memory does not suffice for {self.size} images at once.",
-                        [
-                            "set `training.micro_batch_size` of this generator to a smaller number: the batch, and the "
-                            "gradient, stay the same",
-                            "or choose a smaller `size`, or a GPU with more memory",
-                        ],
-                    ) from None
+                    raise self._shortage() from None
             # Outside the handler: its traceback would keep the tensors that are to be freed.
             torch.cuda.empty_cache()
+
+    def _shortage(self) -> StudyError:
+        remedies = ["choose a smaller `size` for this generator, or a GPU with more memory"]
+        if self.size > self.multiple:
+            remedies.insert(
+                0,
+                "set `training.micro_batch_size` of this generator to a smaller number: the batch, and the gradient, "
+                "stay the same",
+            )
+        return StudyError(f"The GPU's memory does not suffice for {self.size} images at once.", remedies)
 
     def _shrink(self) -> bool:
         half = self.size // 2 // self.multiple * self.multiple
