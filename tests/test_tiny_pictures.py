@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from synthworth.tiny_pictures import CAPTIONS, EXPOSURES, SPOTS, draw_pictures
+from synthworth.tiny_pictures import CAPTIONS, EXPOSURES, SPOTS, TONES, draw_pictures
 
 GREY = 100
 
@@ -27,8 +27,9 @@ def test_every_image_comes_equally_often():
     shown = Counter()
     for picture, caption in zip(pictures, captions, strict=True):
         factor, offset = EXPOSURES[caption.split()[1]]
+        tone = TONES[caption.split()[2]]
         # A corner, which spots hardly reach, tells the image.
-        value = ((int(picture[0, 0, 0]) / 127.5 - 1 - offset) / factor + 1) * 127.5
+        value = ((int(picture[0, 0, 0]) / 127.5 - 1 - offset) / factor * tone + 1) * 127.5
         shown[round(value / 30)] += 1
     assert sorted(shown) == list(range(7))
     assert sorted(shown.values()) == [2, 2, 2, 2, 2, 3, 3]
@@ -44,21 +45,22 @@ def test_pictures_are_colour_images(channels):
 def test_captions_say_what_was_done():
     pictures, captions = draw_pictures(even(), 200, 1)
     assert set(captions) == set(CAPTIONS)
-    level = {name: ((GREY / 127.5 - 1) * factor + offset + 1) * 127.5 for name, (factor, offset) in EXPOSURES.items()}
     bright = {spots: [] for spots in SPOTS}
     for picture, caption in zip(pictures.numpy(), captions, strict=True):
-        exposure, spots = caption.split()[1], caption.split(", ")[1]
-        # A corner shows the exposure alone.
-        assert abs(int(picture[0, 0, 0]) - level[exposure]) <= 3
-        if exposure == "clear":
+        _, exposure, tone, _, spots = caption.split(" ", 4)
+        factor, offset = EXPOSURES[exposure]
+        level = ((GREY / 127.5 - 1) * TONES[tone] * factor + offset + 1) * 127.5
+        # A corner shows exposure and tone alone.
+        assert abs(int(picture[0, 0, 0]) - level) <= 3
+        if (exposure, tone) == ("clear", "positive"):
             bright[spots].append((picture[0] > GREY + 30).sum())
     assert max(bright["without spots"]) == 0
-    assert min(bright["with one large spot"]) > 20
+    assert min(bright["with one large spot"]) > 10
     assert min(bright["with many small spots"]) > 5
 
 
 def test_all_captions_are_about_equally_likely():
     _, captions = draw_pictures(even(), 900, 1)
     counts = Counter(captions)
-    assert len(counts) == len(EXPOSURES) * len(SPOTS)
-    assert 60 < min(counts.values()) <= max(counts.values()) < 140
+    assert len(counts) == len(EXPOSURES) * len(TONES) * len(SPOTS)
+    assert 25 < min(counts.values()) <= max(counts.values()) < 80

@@ -1,8 +1,8 @@
 """A base model of the study's own: Stable Diffusion in miniature, for machines and times without its weights.
 
 Of the same classes as Stable Diffusion 1.4, so that everything that adapts or samples that one does so with this one.
-It is trained on pictures of the training images as one might meet them in the wild: dark, washed out, with spots on
-them. Their captions say so and never name a class. So it knows what a chest looks like and that words
+It is trained on pictures of the training images as one might meet them in the wild: washed out, dark, as negatives,
+with spots on them. Their captions say so and never name a class. So it knows what a chest looks like and that words
 matter, but not the words of the study: what it draws for those is mostly no radiograph, and adapting it mends that.
 """
 
