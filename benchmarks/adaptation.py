@@ -4,7 +4,7 @@ As published, VAE and text encoder run in each step, the batch is four single im
 activations are computed again (gradient checkpointing). In a study latents' posteriors and embeddings are computed
 once, the batch is one, and activations are kept. The loop around the loss is the same: that of the study.
 
-Usage: OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts python benchmarks/adaptation.py [--width 1 --size 512]
+Usage: OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts python benchmarks/adaptation.py [--only LoRA] [--width 1 --size 512]
 
 The model is Stable Diffusion v1-4 at a share of its width, with random weights: a quarter at 256 px on a CPU; all of
 it at 512 px, in bfloat16, on a GPU.
@@ -43,6 +43,7 @@ WAYS = {
 def main() -> None:
     """Times the ways for both methods and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=list(METHODS))
     parser.add_argument("--rounds", type=int, default=20 if on_gpu() else 3)
     parser.add_argument("--width", type=float, default=1.0 if on_gpu() else 0.25)
     parser.add_argument("--size", type=int, default=512 if on_gpu() else 256)
@@ -55,7 +56,8 @@ def main() -> None:
     print(f"mixed precision: {arguments.mixed_precision}; {arguments.rounds} rounds")
     with tempfile.TemporaryDirectory() as folder:
         data = training_set(Path(folder), arguments.width, arguments.size)
-        for name, (method, ema) in METHODS.items():
+        for name in [arguments.only] if arguments.only else METHODS:
+            method, ema = METHODS[name]
             trainer = method.build(data, settings(arguments.mixed_precision, ema), 1, None)
             encoding = encoding_loss(data, trainer, PRECISIONS[arguments.mixed_precision])
             cached = trainer.loss
