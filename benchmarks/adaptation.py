@@ -4,7 +4,7 @@ As published, VAE and text encoder run in each step, the batch is four single im
 activations are computed again (gradient checkpointing). In a study latents' posteriors and embeddings are computed
 once, the batch is one, and activations are kept. The loop around the loss is the same: that of the study.
 
-Usage: OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts python benchmarks/adaptation.py [--only LoRA] [--width 1]
+Usage: OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts python benchmarks/adaptation.py [--width 1 --size 512]
 
 The model is Stable Diffusion v1-4 at a share of its width, with random weights: a quarter at 256 px on a CPU; all of
 it at 512 px, in bfloat16, on a GPU.
