@@ -19,14 +19,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler
-from rounds import alternate, machine, on_gpu, print_table
+from rounds import alternate, default_settings, machine, on_gpu, print_table
 from scaled_pipeline import PROMPTS, scaled_pipeline
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from synthworth.encodings import encode
 from synthworth.generators import TrainingSet, finetune, lora
-from synthworth.generators.diffusion import PRECISIONS, DiffusionTrainer, advance, denoising_loss
+from synthworth.generators.diffusion import DiffusionTrainer, advance, denoising_loss
 from synthworth.generators.training import MicroBatches
+from synthworth.precisions import PRECISIONS
 
 IMAGES, BATCH = 8, 4
 METHODS = {"fine-tuning": (finetune, 0.9999), "LoRA": (lora, None)}
@@ -80,22 +81,9 @@ def training_set(folder: Path, width: float, size: int) -> TrainingSet:
 
 def settings(mixed_precision: str, ema: float | None) -> dict:
     """Those of `config/config.yaml`."""
-    training = {
-        "batch_size": BATCH,
-        "micro_batch_size": None,
-        "learning_rate": 1e-5,
-        "betas": [0.9, 0.999],
-        "epsilon": 1e-8,
-        "weight_decay": 1e-2,
-        "max_gradient_norm": 1.0,
-        "schedule": "constant",
-        "warmup_steps": 0,
-        "schedule_steps": None,
-        "ema": ema,
-        "gradient_checkpointing": False,
-        "mixed_precision": mixed_precision,
-    }
-    return {"training": training, "lora": {"rank": 4, "alpha": 4, "targets": ["to_q", "to_k", "to_v", "to_out.0"]}}
+    default = default_settings("lora")
+    training = default["training"] | {"batch_size": BATCH, "ema": ema, "mixed_precision": mixed_precision}
+    return {"training": training, "lora": default["lora"]}
 
 
 def encoding_loss(data: TrainingSet, trainer: DiffusionTrainer, precision: torch.dtype) -> Callable[..., torch.Tensor]:

@@ -23,7 +23,7 @@ from accelerate.state import AcceleratorState
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
-from rounds import alternate, machine, on_gpu, print_table
+from rounds import alternate, default_settings, machine, on_gpu, print_table
 
 from synthworth.figure_style import DOTS_PER_INCH, GENERATOR_COLOURS, GREY, STYLE
 from synthworth.files import replacing
@@ -135,25 +135,10 @@ def build(images: np.ndarray, model: dict, mixed_precision: str, batch_size: int
     # accelerate keeps one precision per process; here trainers of two live side by side.
     AcceleratorState._reset_state(reset_partial_state=True)
     names = ["bacterial"] * len(images)
-    settings = {
-        "training": {
-            "batch_size": batch_size,
-            "micro_batch_size": None,
-            "learning_rate": 1e-3,
-            "betas": [0.95, 0.999],
-            "epsilon": 1e-8,
-            "weight_decay": 1e-6,
-            "max_gradient_norm": 1.0,
-            "schedule": "constant",
-            "warmup_steps": 20,
-            "schedule_steps": None,
-            "ema": None,
-            "gradient_checkpointing": False,
-            "mixed_precision": mixed_precision,
-        },
-        "model": model,
-        "noise": {"training_steps": 1000, "beta_schedule": "linear", "prediction": "epsilon"},
-    }
+    default = default_settings("ddpm")
+    brief = {"learning_rate": 1e-3, "schedule": "constant", "warmup_steps": 20, "schedule_steps": None}
+    training = default["training"] | brief | {"batch_size": batch_size, "mixed_precision": mixed_precision}
+    settings = {"training": training, "model": model, "noise": default["noise"]}
     return ddpm.build(TrainingSet(images, np.arange(len(images)), names, [""] * len(images)), settings, 1, None)
 
 

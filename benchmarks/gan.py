@@ -19,7 +19,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import torch
-from rounds import alternate, machine, on_gpu, print_table
+from rounds import alternate, default_settings, machine, on_gpu, print_table
 from torch import Tensor
 from torch.nn import functional
 
@@ -81,19 +81,7 @@ def build(size: int, batch_size: int) -> gan.GanTrainer:
         "growth": [{"resolution": size, "steps": None, "batch_size": batch_size, "learning_rate": 1e-3}],
         "fade": 0.5,
         "model": MODELS["gpu" if on_gpu() else "cpu"],
-        "training": {
-            "betas": [0.0, 0.99],
-            "epsilon": 1e-8,
-            "mapping_learning_rate": 0.01,
-            "gradient_penalty": 10.0,
-            "drift": 1e-3,
-            "style_mixing": 0.9,
-            "ema": 0.999,
-            "augmentation": ["color", "translation", "cutout"],
-            "horizontal_flip": False,
-            "micro_batch_size": None,
-            "mixed_precision": "no",
-        },
+        "training": default_settings("gan")["training"],
     }
     names = ["healthy"] * len(images)
     return gan.build(TrainingSet(images, np.arange(len(images)), names, [""] * len(images)), settings, 1, None)

@@ -15,11 +15,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 
 
 def on_gpu() -> bool:
     """Whether what is timed runs on a GPU: as in a study, it does where there is one."""
     return torch.cuda.is_available()
+
+
+def default_settings(generator: str) -> dict:
+    """A generator's entry in `config/config.yaml`."""
+    text = (Path(__file__).parents[1] / "config" / "config.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)["generators"][generator]
 
 
 def alternate(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:

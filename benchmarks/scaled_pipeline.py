@@ -1,12 +1,13 @@
 """Stable Diffusion v1-4's shape at any width, with random weights: what it costs is that of the real one."""
 
-import json
-import tempfile
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from synthworth.tiny_base_model import noise_schedule
+from synthworth.tiny_text_encoder import word_tokenizer
 
 # Those of the published study (Schaudt et al. 2023).
 PROMPTS = [
@@ -21,36 +22,20 @@ def scaled_pipeline(folder: Path, width: float, size: int) -> Path:
     `width` is the share of Stable Diffusion's channels that each layer has: a multiple of 1/16, 1 for all of them.
     """
     torch.manual_seed(0)
-    with tempfile.TemporaryDirectory() as vocabulary:
-        tokenizer = _tokenizer(Path(vocabulary))
+    # How many words there are to choose from costs no arithmetic.
+    tokenizer = word_tokenizer(PROMPTS, 77)
     pipeline = StableDiffusionPipeline(
         tokenizer=tokenizer,
         text_encoder=_text_encoder(len(tokenizer), width),
         vae=_vae(width, size),
         unet=_unet(width, size),
-        scheduler=PNDMScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            set_alpha_to_one=False,
-            skip_prk_steps=True,
-            steps_offset=1,
-        ),
+        scheduler=noise_schedule(),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder)
     return folder
-
-
-def _tokenizer(folder: Path) -> CLIPTokenizer:
-    """Tokens are letters: how many there are to choose from costs no arithmetic."""
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789,.-"
-    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    return CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
 
 
 def _text_encoder(words: int, width: float) -> CLIPTextModel:
@@ -60,6 +45,7 @@ def _text_encoder(words: int, width: float) -> CLIPTextModel:
         intermediate_size=int(3072 * width),
         num_hidden_layers=12,
         num_attention_heads=12,
+        # The last two tokens are a text's start and end.
         bos_token_id=words - 2,
         eos_token_id=words - 1,
         pad_token_id=words - 1,

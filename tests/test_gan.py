@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from test_generators import SETTINGS as CONTRACT
 
 from synthworth.errors import StudyError
 from synthworth.generators import TrainingSet, gan
@@ -29,26 +30,7 @@ GROWTH = [
     {"resolution": 16, "steps": 4, "batch_size": 8, "learning_rate": 2e-3},
     {"resolution": 32, "steps": None, "batch_size": 4, "learning_rate": 5e-4},
 ]
-SETTINGS = {
-    "growth": GROWTH,
-    "fade": 0.5,
-    "model": {"latent": 8, "mapping_layers": 2, "channels_max": 8, "channels_base": 64},
-    "training": {
-        "betas": [0.0, 0.99],
-        "epsilon": 1e-8,
-        "mapping_learning_rate": 0.01,
-        "gradient_penalty": 10.0,
-        "drift": 1e-3,
-        "style_mixing": 0.9,
-        "ema": 0.5,
-        "augmentation": ["color", "translation", "cutout"],
-        "horizontal_flip": False,
-        "micro_batch_size": None,
-        "mixed_precision": "no",
-    },
-    "sampling": {"truncation": None, "mixed_precision": "no"},
-    "size": 32,
-}
+SETTINGS = CONTRACT["gan"] | {"growth": GROWTH, "fade": 0.5, "size": 32}
 
 
 @pytest.fixture(autouse=True)

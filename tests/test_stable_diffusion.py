@@ -15,10 +15,11 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from synthworth import seeds
 from synthworth.encodings import encode
 from synthworth.generators import TrainingSet, dreambooth, finetune, lora
-from synthworth.generators.stable_diffusion import LatentImages
+from synthworth.generators.stable_diffusion import LatentImages, embed_texts
 from synthworth.generators.training import batch_rows
 
 SEED = 7
+CPU = torch.device("cpu")
 PRIOR = {"images": 5, "prompt": "a lung", "weight": 0.7}
 LORA = {"rank": 2, "alpha": 6, "targets": ["to_q", "to_k", "to_v", "to_out.0"]}
 TRAINING = {
@@ -246,7 +247,7 @@ def test_a_checkpoint_holds_the_averaged_weights(data, tmp_path):
 
 
 def test_latents_are_drawn_anew_from_the_posterior_of_the_vae(data):
-    images = LatentImages(data.base, data.encodings, data.rows, data.prompts, torch.device("cpu"))
+    images = LatentImages(data.base, data.encodings, data.rows, data.prompts, embedded(data), CPU)
     vae = AutoencoderKL.from_pretrained(data.base / "vae")
     pixels = torch.from_numpy(data.images[[2]]).permute(0, 3, 1, 2).expand(-1, 3, -1, -1).float() / 127.5 - 1
     with torch.no_grad():
@@ -261,7 +262,7 @@ def test_latents_are_drawn_anew_from_the_posterior_of_the_vae(data):
 
 
 def test_a_share_of_a_batch_is_that_part_of_the_whole(data):
-    images = LatentImages(data.base, data.encodings, data.rows, data.prompts, torch.device("cpu"))
+    images = LatentImages(data.base, data.encodings, data.rows, data.prompts, embedded(data), CPU)
     rows = np.array([5, 0, 3, 2])
     whole = images.batch(rows, torch.Generator().manual_seed(0), slice(0, 4), 1000)
     part = images.batch(rows, torch.Generator().manual_seed(0), slice(2, 4), 1000)
@@ -371,6 +372,10 @@ def test_a_seed_gives_the_first_weights_of_lora(data):
     # Deviation 1 / rank.
     values = torch.cat([value.detach().flatten() for key, value in first.items() if "lora_A" in key])
     assert values.std() == pytest.approx(0.5, rel=0.15)
+
+
+def embedded(data):
+    return embed_texts(data.base, data.prompts, CPU)
 
 
 def plainly(pipeline, rows=None, **keywords):

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from synthworth.tiny_base_model import noise_schedule
 
 # The longest prompt, in tokens.
 TOKENS = 16
@@ -25,7 +27,7 @@ def tiny_pipeline(folder: Path, size: int = 32) -> Path:
             text_encoder=_text_encoder(),
             vae=_vae(size),
             unet=_unet(size // 4),
-            scheduler=_scheduler(),
+            scheduler=noise_schedule(),
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
@@ -86,16 +88,3 @@ def _unet(side: int) -> UNet2DConditionModel:
         attention_head_dim=2,
         cross_attention_dim=16,
     ).eval()
-
-
-def _scheduler() -> PNDMScheduler:
-    """That of Stable Diffusion 1.4."""
-    return PNDMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        num_train_timesteps=1000,
-        set_alpha_to_one=False,
-        skip_prk_steps=True,
-        steps_offset=1,
-    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from synthworth.generators.growth import GROUP
 from synthworth.pipeline_folder import check_folder, is_hub_id
 
 Config = Mapping[str, Any]
@@ -111,12 +112,11 @@ def _growth(key: str, generator: Config, size: int) -> Iterator[str]:
             f"{key}.checkpoints.last: after {grown} steps of `growth` nothing is left for the last resolution; "
             "raise it, or shorten the stages"
         )
-    # The critic's statistic is taken over groups of four images.
-    part = 4 * generator["gpus"]
+    part = GROUP * generator["gpus"]
     if any(stage["batch_size"] % part for stage in stages):
-        yield f"{key}.growth: a `batch_size` must be a multiple of {part} (four images on each of `gpus`)"
-    if (generator["training"]["micro_batch_size"] or 4) % 4:
-        yield f"{key}.training.micro_batch_size: must be a multiple of 4, or null"
+        yield f"{key}.growth: a `batch_size` must be a multiple of {part} ({GROUP} images on each of `gpus`)"
+    if (generator["training"]["micro_batch_size"] or GROUP) % GROUP:
+        yield f"{key}.training.micro_batch_size: must be a multiple of {GROUP}, or null"
 
 
 def _base_models(config: Config, root: Path) -> Iterator[str]:

@@ -19,15 +19,13 @@ from torch import nn
 from synthworth import seeds
 from synthworth.errors import StudyError
 from synthworth.files import replacing
-from synthworth.generators.diffusion import denoising_loss
+from synthworth.generators.diffusion import EXPLODED, denoising_loss
 from synthworth.progress import progress
 from synthworth.tiny_pictures import CAPTIONS, draw_pictures
 from synthworth.tiny_text_encoder import random_text_encoder, word_tokenizer
 
 # The share of a training over which its learning rate rises; then it falls along half a cosine.
 RISE = 0.15
-# A network that has learnt nothing has a loss of about 1.
-EXPLODED = 100.0
 # Posteriors of so many pictures are computed at once.
 ENCODED_AT_ONCE = 64
 
@@ -65,7 +63,7 @@ def train_base_model(
         # As in Stable Diffusion: latents of variance 1.
         factor = 1 / math.sqrt((mean.var() + std.square().mean()).item())
         autoencoder.register_to_config(scaling_factor=factor)
-        schedule = _schedule(unet["prediction"])
+        schedule = noise_schedule(unet["prediction"])
         words = ["", *CAPTIONS]
         tokens = tokenizer(words, padding="max_length", return_tensors="pt").input_ids
         with torch.no_grad():
@@ -85,6 +83,20 @@ def train_base_model(
     )
     with replacing(output) as folder:
         pipeline.save_pretrained(folder)
+
+
+def noise_schedule(prediction: str = "epsilon") -> PNDMScheduler:
+    """The noise of Stable Diffusion 1.4; what a U-Net predicts of it is `prediction`, there the noise."""
+    return PNDMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        num_train_timesteps=1000,
+        set_alpha_to_one=False,
+        skip_prk_steps=True,
+        steps_offset=1,
+        prediction_type=prediction,
+    )
 
 
 def _train_vae(
@@ -213,20 +225,6 @@ def _posteriors(
 
     mean, std = zip(*batches(), strict=True)
     return torch.cat(mean), torch.cat(std)
-
-
-def _schedule(prediction: str) -> PNDMScheduler:
-    """The noise of Stable Diffusion 1.4; what its U-Net predicts is a setting."""
-    return PNDMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        num_train_timesteps=1000,
-        set_alpha_to_one=False,
-        skip_prk_steps=True,
-        steps_offset=1,
-        prediction_type=prediction,
-    )
 
 
 def _check_size(size: int, reduction: int, multiple: int) -> None:

@@ -16,13 +16,13 @@ from synthworth.classifiers.models import create_classifier, save_classifier
 from synthworth.classifiers.prediction import default_device, predict
 from synthworth.errors import StudyError
 from synthworth.files import replacing
+from synthworth.precisions import PRECISIONS
 from synthworth.progress import progress
 from synthworth.seeds import seed
 
 Schedule = Literal["per_epoch", "per_batch"]
 Precision = Literal["no", "fp16", "bf16"]
 
-PRECISIONS = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 HISTORY_NAME = "history.csv"
 
 

@@ -17,13 +17,13 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from synthworth import seeds
 from synthworth.generators import TrainingSet
 from synthworth.generators.diffusion import (
-    PRECISIONS,
     DiffusionTrainer,
     advance,
     build_trainer,
     denoising_loss,
     sampler,
 )
+from synthworth.precisions import PRECISIONS
 from synthworth.progress import progress
 
 __all__ = ["advance", "build", "sample"]

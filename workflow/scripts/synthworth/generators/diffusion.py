@@ -34,7 +34,6 @@ SAMPLERS = {
     "pndm": PNDMScheduler,
     "dpmsolver++": DPMSolverMultistepScheduler,
 }
-PRECISIONS = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass
@@ -158,16 +157,17 @@ def build_trainer(
 def advance(trainer: DiffusionTrainer, step: int) -> None:
     """Trains up to optimiser step `step` (nothing to do where it is reached already)."""
     trainer.model.train()
+    weights = list(trainer.trained().values())
     for current in progress(range(trainer.step, step), "training", total=step, initial=trainer.step):
         loss = trainer.micro_batches.attempt(
             lambda slices, current=current: _gradients(trainer, current, slices), trainer.accelerator
         )
         if trainer.max_gradient_norm is not None:
-            trainer.accelerator.clip_grad_norm_(list(trainer.trained().values()), trainer.max_gradient_norm)
+            trainer.accelerator.clip_grad_norm_(weights, trainer.max_gradient_norm)
         trainer.optimizer.step()
         trainer.schedule.step()
         if trainer.ema:
-            trainer.ema.step(trainer.trained().values())
+            trainer.ema.step(weights)
         trainer.step = current + 1
         rate = trainer.schedule.get_last_lr()[0]
         trainer.curve.add(trainer.step, loss, last=trainer.step == step, learning_rate=rate)
@@ -212,9 +212,12 @@ def denoising_loss(
     return mse_loss(predict(noisy, timesteps).float(), target.float(), reduction="none").mean(dim=(1, 2, 3))
 
 
-def sampler(name: str, scheduler: SchedulerMixin) -> SchedulerMixin:
-    """The way from noise to image of that name (see `SAMPLERS`), for a model that was trained with `scheduler`."""
-    return SAMPLERS[name].from_config(scheduler.config)
+def sampler(name: str, scheduler: SchedulerMixin, **changes: Any) -> SchedulerMixin:
+    """The way from noise to image of that name (see `SAMPLERS`), for a model that was trained with `scheduler`.
+
+    `changes` go before what the scheduler's configuration says.
+    """
+    return SAMPLERS[name].from_config(scheduler.config, **changes)
 
 
 def learning_rate_factor(schedule: str, warmup_steps: int, schedule_steps: int | None) -> Callable[[int], float]:

@@ -4,18 +4,14 @@ Schaudt et al. 2023, section 3.2.3; the checkpoint holds the averaged weights wh
 folder that `StableDiffusionPipeline.from_pretrained` loads.
 """
 
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pandas as pd
-from diffusers import UNet2DConditionModel
 
 from synthworth.generators import TrainingSet
 from synthworth.generators.diffusion import DiffusionTrainer, advance
 from synthworth.generators.stable_diffusion import build_on_base, load_unet, save_pipeline
-from synthworth.generators.stable_diffusion_sampling import draw
+from synthworth.generators.stable_diffusion_sampling import draw as sample
 
 __all__ = ["advance", "build", "sample"]
 
@@ -25,15 +21,4 @@ def build(data: TrainingSet, settings: dict[str, Any], seed: int, state: Path | 
 
     `settings` are a generator's key `training`.
     """
-
-    def save_checkpoint(folder: Path, unet: UNet2DConditionModel) -> None:
-        save_pipeline(data.base, folder, unet)
-
-    return build_on_base(data, settings, seed, state, load_unet(data.base), save_checkpoint)
-
-
-def sample(
-    checkpoint: Path, conditions: pd.DataFrame, settings: dict[str, Any], batch_size: int
-) -> Iterator[np.ndarray]:
-    """Batches of images of the prompts in `conditions` (see `draw`)."""
-    return draw(checkpoint, conditions, settings, batch_size)
+    return build_on_base(data, settings, seed, state, load_unet(data.base), partial(save_pipeline, data.base))

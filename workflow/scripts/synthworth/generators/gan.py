@@ -27,9 +27,9 @@ from synthworth import seeds
 from synthworth.generators import TrainingSet
 from synthworth.generators.differentiable_augmentation import Draws, augment, draw
 from synthworth.generators.gan_sampling import CONFIG, WEIGHTS, sample
-from synthworth.generators.growth import Stage, stage_at
+from synthworth.generators.growth import GROUP, Stage, stage_at
 from synthworth.generators.states import load_state, save_state
-from synthworth.generators.stylegan import GROUP, Critic, Generator, layers_at, noise_shapes
+from synthworth.generators.stylegan import Critic, Generator, layers_at, noise_shapes
 from synthworth.generators.training import LossCurve, MicroBatches, batch_rows, share_of
 from synthworth.progress import progress
 

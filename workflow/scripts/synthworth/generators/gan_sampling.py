@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from synthworth.generators.stylegan import Generator, layers_at, noise_shapes
+from synthworth.precisions import PRECISIONS
 from synthworth.progress import progress
 
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"
@@ -49,11 +50,11 @@ def _sample_batch(
         torch.randn(len(numbers), generator=torch.Generator("cpu").manual_seed(seed), out=numbers)
     latents, *noise = drawn.to(device).split(counts, dim=1)
     noise = [numbers.unflatten(1, shape) for numbers, shape in zip(noise, shapes, strict=True)]
-    precision = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}[settings["sampling"]["mixed_precision"]]
+    precision = PRECISIONS[settings["sampling"]["mixed_precision"]]
     with (
         # Sums in the same order and precision whatever the batch.
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-        torch.autocast(device, dtype=precision, enabled=precision is not None),
+        torch.autocast(device, dtype=precision, enabled=precision is not torch.float32),
     ):
         styles = generator.styles(latents)
         if settings["sampling"]["truncation"] is not None:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+# Images over which the critic compares features (Karras 2018, section 3): what a batch is dealt out in.
+GROUP = 4
+
 
 @dataclass(frozen=True)
 class Stage:

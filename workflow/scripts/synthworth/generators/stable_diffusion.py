@@ -6,7 +6,7 @@ the latents by `encodings`, the embeddings of all prompts as a training is built
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,17 @@ class LatentImages:
     """Images as the U-Net is trained on them: the VAE's posterior of each, and the embedding of its prompt.
 
     `encodings` is a file of `encodings.encode`, of which the images are `rows` (None: all); `prompts` has one text
-    per image, or one for all.
+    per image, or one for all, and `embeddings` [tokens, width] of each.
     """
 
     def __init__(
-        self, base: Path, encodings: Path, rows: np.ndarray | None, prompts: Sequence[str], device: torch.device
+        self,
+        base: Path,
+        encodings: Path,
+        rows: np.ndarray | None,
+        prompts: Sequence[str],
+        embeddings: Mapping[str, torch.Tensor],
+        device: torch.device,
     ) -> None:
         # Mapped into memory: a step reads the images of its batch.
         posterior = safetensors.torch.load_file(encodings)
@@ -37,8 +43,7 @@ class LatentImages:
         self.rows = np.arange(len(self.mean)) if rows is None else rows
         self.scaling_factor = AutoencoderKL.load_config(base / "vae", local_files_only=True)["scaling_factor"]
         unique = list(dict.fromkeys(prompts))
-        # Here: of thousands of texts they would fill a GPU.
-        self.embeddings = embed_prompts(base, unique, device).cpu()
+        self.embeddings = torch.stack([embeddings[prompt] for prompt in unique])
         places = {prompt: place for place, prompt in enumerate(unique)}
         self.prompts = np.broadcast_to([places[prompt] for prompt in prompts], len(self.rows))
         self.device = device
@@ -84,8 +89,9 @@ def build_on_base(
 
     def loss_on(accelerator: Accelerator) -> Callable[..., torch.Tensor]:
         device = accelerator.device
-        images = LatentImages(data.base, data.encodings, data.rows, data.prompts, device)
-        prior_images = prior and LatentImages(data.base, data.prior, None, [prior["prompt"]], device)
+        embeddings = embed_texts(data.base, [*data.prompts, *([prior["prompt"]] if prior else [])], device)
+        images = LatentImages(data.base, data.encodings, data.rows, data.prompts, embeddings, device)
+        prior_images = prior and LatentImages(data.base, data.prior, None, [prior["prompt"]], embeddings, device)
 
         def loss(model: torch.nn.Module, rows: np.ndarray, generator: torch.Generator, share: slice) -> torch.Tensor:
             parts = [images.batch(rows, generator, share, timesteps)]
@@ -105,6 +111,15 @@ def build_on_base(
         return loss
 
     return build_trainer(unet, settings["training"], len(data.rows), seed, state, loss_on, save_checkpoint)
+
+
+def embed_texts(base: Path, prompts: Sequence[str], device: torch.device) -> dict[str, torch.Tensor]:
+    """The embedding of each text that occurs in `prompts`, computed on `device`.
+
+    They lie in the machine's memory: of thousands of texts they would fill a GPU.
+    """
+    unique = list(dict.fromkeys(prompts))
+    return dict(zip(unique, embed_prompts(base, unique, device).cpu(), strict=True))
 
 
 def load_unet(base: Path) -> UNet2DConditionModel:

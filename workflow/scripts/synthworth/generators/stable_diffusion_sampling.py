@@ -10,7 +10,8 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image
 
-from synthworth.generators.diffusion import PRECISIONS, SAMPLERS
+from synthworth.generators.diffusion import sampler
+from synthworth.precisions import PRECISIONS
 from synthworth.progress import progress
 
 # So many prompts are encoded at once.
@@ -79,7 +80,7 @@ def _load(
         folder, text_encoder=None, tokenizer=None, safety_checker=None, use_safetensors=True, local_files_only=True
     )
     # Latents are not bounded by 1 as pixels are; samplers for pixels clip there unless told otherwise.
-    pipeline.scheduler = SAMPLERS[sampling["scheduler"]].from_config(pipeline.scheduler.config, clip_sample=False)
+    pipeline.scheduler = sampler(sampling["scheduler"], pipeline.scheduler, clip_sample=False)
     adapt(pipeline)
     pipeline.to(device).set_progress_bar_config(disable=True)
     _lower_precision(pipeline.unet, PRECISIONS[sampling["mixed_precision"]])

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Images over which the critic compares features (Karras 2018, section 3).
-GROUP = 4
+from synthworth.generators.growth import GROUP
+
 # Both networks begin (generator) or end (critic) at so many pixels.
 COARSEST = 4
 LAYERS_PER_RESOLUTION = 2
