@@ -23,7 +23,7 @@ def base(tmp_path_factory):
 def test_encodings_are_the_posterior_of_the_vae(base, tmp_path, channels):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 32, channels), dtype=np.uint8)
     np.save(tmp_path / "images.npy", pixels)
-    encode_images(base, tmp_path / "images.npy", tmp_path / "encodings.safetensors", batch_size=2)
+    encode_images(base, tmp_path / "images.npy", tmp_path / "encodings.safetensors")
     stored = load_file(tmp_path / "encodings.safetensors")
     vae = AutoencoderKL.from_pretrained(base / "vae")
     repeated = np.repeat(pixels, 3, axis=-1) if channels == 1 else pixels

@@ -59,6 +59,7 @@ def untrained(house, config, name, scope, folder):
         step=0,
         settings={key: value for key, value in entry.items() if key not in NOT_TRAINED},
         seed=1,
+        memory={},
         base=base and str(base / "pipeline"),
         encodings=base and str(base / "train-32.safetensors"),
         prior=str(results / f"generators/{name}/prior.safetensors") if entry.get("prior") else None,

@@ -24,6 +24,16 @@ def test_images_come_back_bit_for_bit(tmp_path, channels):
     pd.testing.assert_frame_equal(frame, rows(5)[list(COLUMNS)], check_dtype=False)
 
 
+def test_many_images_are_written_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "IMAGES_PER_PART", 2)
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
+    write_shard(tmp_path / "shard.parquet", [images], rows(5))
+    assert pq.ParquetFile(tmp_path / "shard.parquet").num_row_groups == 3
+    read, frame = read_shard(tmp_path / "shard.parquet", count=3)
+    np.testing.assert_array_equal(read, images[:3])
+    assert frame["index"].tolist() == [0, 1, 2]
+
+
 def test_the_layout_is_that_of_hugging_face(tmp_path):
     write_shard(tmp_path / "shard.parquet", [np.zeros((1, 8, 8, 1), np.uint8)], rows(1))
     schema = pq.read_schema(tmp_path / "shard.parquet")

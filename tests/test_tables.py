@@ -169,6 +169,7 @@ def test_table5_has_a_block_per_extractor_and_only_selected_checkpoints():
         ["domain, select", "mean", "20.00", "20.00", ""],
     ]
     assert "16 to 130 real images" in table.remarks[1]
+    assert "among so many checkpoints: 2 (gan)" in table.remarks[-1]
 
 
 @pytest.mark.parametrize("name", PAPER_TABLES)

@@ -128,6 +128,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
             },
             id="two numbers that swapped places",
         ),
+        pytest.param(["generators={ddpm: {training: {micro_batch_size: 1}}}"], {}, id="memory"),
         pytest.param(
             ["statistics={confidence: 0.9}"],
             {"compare_arms": 1, "reach_verdict": 1, "render_table": 1, "draw_figure": 1},

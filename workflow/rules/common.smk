@@ -14,7 +14,7 @@ from synthworth.errors import StudyError
 from synthworth.fingerprint import contents, fingerprint
 from synthworth.inputs import FIGURE_SCORES, PUBLISHED_FIGURES, PUBLISHED_TABLES, TABLE_SCORES, Inputs
 from synthworth.lock import hold
-from synthworth.specs import Specs
+from synthworth.specs import MEMORY, Specs
 from synthworth.study import Study
 
 # Snakemake has merged config files key by key; the user's own part says which of the named entries are to run.
@@ -102,8 +102,14 @@ def sampling_code(script):
     return code
 
 
+def memory_settings(wildcards, threads):
+    """How a training fits into memory. Taking `threads` keeps Snakemake from comparing it: the training is the same."""
+    training = config["generators"][wildcards.generator]["training"]
+    return {key: training[key] for key in MEMORY if key in training}
+
+
 def sampling_batch_size(wildcards, threads):
-    """How many images are drawn at once. Taking `threads` keeps Snakemake from comparing it."""
+    """How many images are drawn at once. Not compared either."""
     return config["generators"][wildcards.generator]["sampling_batch_size"]
 
 

@@ -47,6 +47,7 @@ rule train_generator:
     params:
         spec=specs.train_generator,
         code=training_code,
+        memory=memory_settings,
     script:
         "../scripts/train_generator.py"
 

@@ -14,5 +14,6 @@ with job(snakemake) as spec:
         next_state=snakemake.output.state,
         step=int(snakemake.wildcards.step),
         processes=snakemake.resources.gpu,
+        memory=snakemake.params.memory,
         **spec,
     )

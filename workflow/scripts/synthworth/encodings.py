@@ -16,24 +16,24 @@ from synthworth.progress import progress
 SIDES = 8
 
 
-def encode_images(base: Path, images: Path, output: Path, batch_size: int = 8) -> None:
+def encode_images(base: Path, images: Path, output: Path) -> None:
     """Encodes a uint8 array file [n, size, size, 1 or 3] with the VAE of the pipeline folder `base` (see `encode`)."""
-    encode(base, np.load(images, mmap_mode="r"), output, batch_size)
+    encode(base, np.load(images, mmap_mode="r"), output)
 
 
-def encode(base: Path, images: np.ndarray, output: Path, batch_size: int = 8) -> None:
+def encode(base: Path, images: np.ndarray, output: Path) -> None:
     """Writes the VAE's posterior of uint8 images [n, size, size, 1 or 3] as safetensors.
 
     `mean` and `std` are float32 [n, channels, height, width]: latents can be sampled from them anew at each training
     step as if the image had been encoded in that step. They are not scaled by the VAE's scaling factor yet. Grey is
-    repeated to RGB. `batch_size` images are encoded at once.
+    repeated to RGB.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     vae = AutoencoderKL.from_pretrained(base / "vae", use_safetensors=True, local_files_only=True).to(device)
     _require_size(images.shape[1], lcm(SIDES, 2 ** (len(vae.config.block_out_channels) - 1)))
-    starts = range(0, len(images), batch_size)
-    batches = [_posterior(vae, images[start : start + batch_size], device) for start in progress(starts, "encoding")]
-    means, stds = zip(*batches, strict=True)
+    # One at a time: an image of 512 px keeps a GPU busy, and eight of them would not fit into a small one.
+    posteriors = [_posterior(vae, images[row : row + 1], device) for row in progress(range(len(images)), "encoding")]
+    means, stds = zip(*posteriors, strict=True)
     with replacing(output) as temporary:
         safetensors.torch.save_file({"mean": torch.cat(means), "std": torch.cat(stds)}, temporary)
 

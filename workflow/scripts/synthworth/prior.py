@@ -48,4 +48,4 @@ def sample_prior(
     )
     settings = {"size": size, "channels": 3, "sampling": sampling}
     write_shard(shard, draw(base, rows, settings, batch_size), rows)
-    encode(base, read_shard(shard, columns=())[0], encodings, batch_size)
+    encode(base, read_shard(shard, columns=())[0], encodings)

@@ -7,8 +7,10 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -28,8 +30,9 @@ COLUMNS = {
     "seed": "int64",
 }
 
-# PNG at level 1 is 3 to 4 times as fast to write as at Pillow's default of 6, and a tenth larger.
-PNG_LEVEL = 1
+# Arrow's arrays hold up to 2 GB: 6,000 colour images of 512 px. A reader, too, takes one part at a time.
+IMAGES_PER_PART = 1000
+IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
 def write_shard(path: str | Path, batches: Iterable[np.ndarray], rows: pd.DataFrame) -> None:
@@ -43,7 +46,9 @@ def write_shard(path: str | Path, batches: Iterable[np.ndarray], rows: pd.DataFr
         encoded = _encode_batches(batches, len(rows))
         names = [f"{row.generator}_{row.label}_{row.index:06d}.png" for row in rows.itertuples(index=False)]
         images = [{"bytes": data, "path": name} for data, name in zip(encoded, names, strict=True)]
-        columns = {"image": pa.array(images)} | {
+        starts = range(0, len(images), IMAGES_PER_PART)
+        parts = [pa.array(images[start : start + IMAGES_PER_PART], IMAGE) for start in starts]
+        columns = {"image": pa.chunked_array(parts, IMAGE)} | {
             column: pa.array(rows[column].tolist(), pa.int64() if kind == "int64" else pa.string())
             for column, kind in COLUMNS.items()
         }
@@ -51,7 +56,9 @@ def write_shard(path: str | Path, batches: Iterable[np.ndarray], rows: pd.DataFr
         table = pa.table(columns, metadata={"huggingface": json.dumps({"info": {"features": features}})})
         # PNG does not compress further, nor do two images repeat each other: the file is as large, and written and
         # read in half the time.
-        pq.write_table(table, temporary, compression="none", use_dictionary=list(COLUMNS))
+        pq.write_table(
+            table, temporary, compression="none", use_dictionary=list(COLUMNS), row_group_size=IMAGES_PER_PART
+        )
 
 
 def read_shard(
@@ -63,7 +70,8 @@ def read_shard(
     """
     table = pq.read_table(path, columns=["image", *columns]).slice(0, count)
     with ThreadPoolExecutor() as pool:
-        images = list(pool.map(_decode, table["image"].combine_chunks().field("bytes").to_pylist()))
+        parts = (part.field("bytes").to_pylist() for part in table["image"].chunks)
+        images = list(pool.map(_decode, chain.from_iterable(parts)))
     return np.stack(images), table.select(list(columns)).to_pandas()
 
 
@@ -82,10 +90,8 @@ def _encode_batches(batches: Iterable[np.ndarray], count: int) -> list[bytes]:
 
 
 def _encode(image: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    pixels = image[..., 0] if image.shape[-1] == 1 else image
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=PNG_LEVEL)
-    return buffer.getvalue()
+    # OpenCV writes a PNG 2 to 4 times as fast as Pillow at its fastest. Its colours are in the order BGR.
+    return cv2.imencode(".png", image if image.shape[-1] == 1 else image[..., ::-1])[1].tobytes()
 
 
 def _decode(data: bytes) -> np.ndarray:

@@ -15,6 +15,8 @@ from synthworth.study import Study
 
 # What of a generator's entry its training does not hang on: other artifacts, or other jobs, do.
 NOT_TRAINED = ("method", "scope", "size", "base_model", "checkpoints", "gpus", "sampling_batch_size", "sampling")
+# What of `training` says how a training fits into memory: its result is the same but for rounding.
+MEMORY = ("micro_batch_size", "gradient_checkpointing")
 
 
 def canonical(method: Callable[..., dict[str, Any]]) -> Callable[..., str]:
@@ -78,10 +80,15 @@ class Specs:
         """A generator's training; not which checkpoints are kept: more of them leave those that exist valid."""
         entry = self.config["generators"][wildcards.generator]
         scope = wildcards.scope
+        classes = list(self.study.classes) if scope == "all" else [scope]
+        settings = {key: value for key, value in entry.items() if key not in NOT_TRAINED}
+        settings["training"] = {key: value for key, value in entry["training"].items() if key not in MEMORY}
+        if "prompts" in entry:
+            settings["prompts"] = self._prompts(wildcards.generator, classes)
         return {
             "name": entry["method"],
-            "classes": list(self.study.classes) if scope == "all" else [scope],
-            "settings": {key: value for key, value in entry.items() if key not in NOT_TRAINED},
+            "classes": classes,
+            "settings": settings,
             "seed": seed(self.seed, "generator", wildcards.generator, scope),
         }
 
@@ -321,8 +328,15 @@ class Specs:
             "method": self.config["generators"][wildcards.generator]["method"],
             "name": wildcards.label,
             "label": self.study.classes[wildcards.label],
-            "prompts": self.config["generators"][wildcards.generator].get("prompts"),
+            "prompts": self._prompts(wildcards.generator, [wildcards.label]),
         }
+
+    def _prompts(self, generator: str, classes: list[str]) -> dict[str, Any] | None:
+        """A generator's prompts without those of other classes: a new one there leaves these images as they are."""
+        prompts = self.config["generators"][generator].get("prompts")
+        if prompts is None:
+            return None
+        return prompts | {"classes": {name: text for name, text in prompts["classes"].items() if name in classes}}
 
     def _sampling(self, generator: str) -> dict[str, Any]:
         entry = self.config["generators"][generator]

@@ -70,6 +70,7 @@ def train_generator(
     step: int,
     settings: dict[str, Any],
     seed: int,
+    memory: dict[str, Any],
     processes: int = 1,
     base: str | None = None,
     encodings: str | None = None,
@@ -78,7 +79,7 @@ def train_generator(
     """One segment of a training: from `state` (None: from scratch) to `step`, written as checkpoint and next state.
 
     `images` is a uint8 array file [n, size, size, channels], `index` the CSV of its rows; the model sees the images
-    of `classes`. `base`, `encodings` and `prior` are as in `TrainingSet`. With several `processes`, one per GPU, each
+    of `classes`. `memory` are the keys of `settings["training"]` that say how it fits into memory. `base`, `encodings` and `prior` are as in `TrainingSet`. With several `processes`, one per GPU, each
     does its part of every batch.
     """
     index_rows = pd.read_csv(index, dtype=str, keep_default_na=False)
@@ -86,6 +87,7 @@ def train_generator(
     shown = index_rows.iloc[chosen]
     # Here, not in each of the processes: they inherit it.
     generator = method(name)
+    complete = settings | {"training": settings["training"] | memory}
 
     def segment() -> None:
         data = TrainingSet(
@@ -97,7 +99,7 @@ def train_generator(
             encodings=encodings and Path(encodings),
             prior=prior and Path(prior),
         )
-        trainer = generator.build(data, settings, seed, state and Path(state))
+        trainer = generator.build(data, complete, seed, state and Path(state))
         generator.advance(trainer, step)
         _require_finite(trainer, step)
         if trainer.accelerator.is_main_process:

@@ -59,6 +59,8 @@ class DiffusionTrainer:
     save_checkpoint: Callable[[Path], None]
     curve: LossCurve
     step: int = 0
+    # In this segment, by the scaler of gradients in float16.
+    skipped: int = 0
 
     @property
     def losses(self) -> list[float]:
@@ -124,6 +126,8 @@ def build_trainer(
         # One kernel for all weights: on CPU and GPU.
         fused=True,
     )
+    if training["mixed_precision"] == "fp16" and accelerator.scaler is None:
+        print("Training in float32: float16 needs a GPU.", flush=True)
     factor = learning_rate_factor(training["schedule"], training["warmup_steps"], training["schedule_steps"])
     model, optimizer, schedule = accelerator.prepare(model, optimizer, LambdaLR(optimizer, factor))
     if training["gradient_checkpointing"]:
@@ -169,8 +173,9 @@ def advance(trainer: DiffusionTrainer, step: int) -> None:
         if trainer.ema:
             trainer.ema.step(weights)
         trainer.step = current + 1
-        rate = trainer.schedule.get_last_lr()[0]
-        trainer.curve.add(trainer.step, loss, last=trainer.step == step, learning_rate=rate)
+        trainer.skipped += trainer.accelerator.optimizer_step_was_skipped
+        said = {"learning_rate": trainer.schedule.get_last_lr()[0], "skipped_updates": trainer.skipped}
+        trainer.curve.add(trainer.step, loss, last=trainer.step == step, **said)
 
 
 def _gradients(trainer: DiffusionTrainer, step: int, slices: list[slice]) -> torch.Tensor:

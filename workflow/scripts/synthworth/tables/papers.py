@@ -48,6 +48,12 @@ def table5_fid(fidelity: pd.DataFrame) -> Table:
         frame = frame.drop(columns="Features")
     caption = "FID (↓) at the selected checkpoints, with MS-SSIM in brackets"
     remarks.append("FID depends on the number of images: compare it at equal numbers only.")
+    candidates = fidelity[fidelity["metric"] == "fid"].groupby("generator", sort=False)["step"].nunique()
+    if candidates.gt(1).any():
+        listed = ", ".join(f"{count} ({name})" for name, count in candidates.items())
+        remarks.append(
+            f"Chosen, by scores of the same images, among so many checkpoints: {listed}. The best of many is lucky."
+        )
     return Table(frame, caption, remarks, "Features" if len(blocks) > 1 else None)
 
 
