@@ -14,6 +14,8 @@ include: "workflow/rules/base_models.smk"
 include: "workflow/rules/generators.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/fidelity.smk"
+include: "workflow/rules/audits.smk"
+include: "workflow/rules/memorization.smk"
 include: "workflow/rules/synthesis.smk"
 include: "workflow/rules/classifiers.smk"
 include: "workflow/rules/statistics.smk"
@@ -23,6 +25,7 @@ include: "workflow/rules/report.smk"
 
 localrules:
     all,
+    metric_selftest,
     published,
 
 
@@ -30,6 +33,13 @@ rule all:
     default_target: True
     input:
         f"{inputs.results}/report/index.html",
+
+
+# Do the metrics see what they should, on the study's own real images?
+rule metric_selftest:
+    input:
+        f"{inputs.results}/figures/figure_metric_selftest.png",
+        f"{inputs.results}/scores/metric_responses.csv",
 
 
 rule published:

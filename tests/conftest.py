@@ -6,6 +6,7 @@ import os
 # Two torch processes with the default threads on two cores run 60 to 100 times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pandas as pd
 import pytest
 from house import TINY, copy_house, snakemake
 
@@ -34,3 +35,23 @@ def finished(tmp_path_factory):
             snakemake(house, "--cores", "2", "--configfile", TINY)
             (folder / "finished.done").touch()
     return house
+
+
+@pytest.fixture
+def fidelity():
+    """Scores of two generators' checkpoints."""
+    return pd.DataFrame(
+        [
+            {"generator": generator, "scope": name, "class": name, "step": step, "selected": step == 20}
+            | {"metric": metric, "extractor": extractor, "reference": "select", "value": value * step + place}
+            for generator in ("gan", "ddpm")
+            for place, name in enumerate(["viral", "healthy"])
+            for metric, extractor, value in [
+                ("fid", "inception", 4),
+                ("fid", "domain", 1),
+                ("kid", "domain", 2),
+                ("ms_ssim", "", 0.01),
+            ]
+            for step in (30, 10, 20)
+        ]
+    )

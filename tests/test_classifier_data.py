@@ -98,6 +98,25 @@ def test_too_few_or_doubled_synthetic_images_are_an_error(shards, tmp_path):
         synthetic_images([], CLASSES, 1, 8)
 
 
+def test_copies_are_left_out_and_nothing_takes_their_place(shards, tmp_path):
+    flags = []
+    for shard in shards:
+        index = pd.read_parquet(shard, columns=["index"])["index"]
+        # Of the first class images 0 and 5, wherever their rows are.
+        flagged = index.isin([0, 5]) if "healthy" in shard.name else False
+        flags.append(tmp_path / f"{shard.stem}.csv")
+        pd.DataFrame({"index": index, "similarity": 0.5}).assign(flagged=flagged).sample(frac=1, random_state=0).to_csv(
+            flags[-1], index=False
+        )
+    kept = content(synthetic_images(shards, CLASSES, 3, 8, flags))
+    assert kept == [row for row in content(synthetic_images(shards, CLASSES, 3, 8)) if row != (100, 0)]
+    assert len(kept) == 8
+    for path in flags[2:4]:
+        pd.read_csv(path).assign(flagged=True).to_csv(path, index=False)
+    with pytest.raises(StudyError, match="class viral: all 3 images are copies"):
+        synthetic_images(shards, CLASSES, 3, 8, flags)
+
+
 def test_shrinking_averages_instead_of_aliasing(tmp_path):
     stripes = np.zeros((1, 32, 32, 1), np.uint8)
     stripes[:, :, ::4] = 200

@@ -87,6 +87,12 @@ def test_later_files_and_then_the_command_line_are_believed(tmp_path):
             {"generators": {"ddpm": {"training": {"learning_rate": -1}}}},
             ["ddpm.training.learning_rate", "-1"],
         ),
+        (
+            {"generators": {"ddpm": {"training": {"learning_rate": float("nan")}}}},
+            ["ddpm.training.learning_rate", "nan"],
+        ),
+        ({"generators": {"ddpm": {"training": {"learning_rate": "1e-4"}}}}, ["ddpm.training.learning_rate", "1.0e-4"]),
+        ({"generators": {"ddpm": {"training": {"betas": [0.9, 1.5]}}}}, ["ddpm.training.betas", "1.5"]),
         ({"generators": {"new": {"method": "ddpm"}}}, ["generators.new", "missing key", "`training`"]),
         (
             {"fidelity": {"metrics": {"fid": {"metric": "fid", "extracter": "x"}}}},

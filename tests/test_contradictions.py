@@ -27,7 +27,9 @@ def test_the_default_config_has_none():
 def test_a_base_model_is_complained_of_once_and_not_where_scores_are_cached():
     missing = {"base_models": {"stable_diffusion": "/nowhere"}}
     assert len(found(**missing)) == 1
-    assert found(**missing, cached_scores="scores") == []
+    problems = found(**missing, cached_scores="resources")
+    assert problems
+    assert all("cached_scores: resources has no" in problem for problem in problems)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,18 @@ def test_a_base_model_is_complained_of_once_and_not_where_scores_are_cached():
         ({"arms": {"baseline": {"classifiers": ["resnet18"]}}}, "arms.baseline.classifiers: there is no `resnet18`"),
         ({"statistics": {"baseline": "base"}}, "statistics.baseline: there is no `base`"),
         ({"fidelity": {"selection": "kid"}}, "fidelity.selection: there is no `kid`"),
+        ({"fidelity": {"selection": "prdc"}}, "prdc is of prdc; checkpoints are chosen by fid, kid, ms_ssim"),
+        (
+            {"splits": {"fractions": {"train": 0.8, "select": 0.0, "test": 0.2}}},
+            "fidelity.metrics.kid_held_out.reference: there is no split `select`",
+        ),
+        ({"memorization": {"extractor": "xrv"}}, "memorization.extractor: there is no `xrv`"),
+        ({"fidelity": {"detector": {"extractor": "xrv"}}}, "fidelity.detector.extractor: there is no `xrv`"),
+        ({"generators": {"ddpm": {"sampling": {"steps": 5000}}}}, "at most noise.training_steps (1000)"),
+        ({"generators": {"ddpm": {"model": {"attention_blocks": [9]}}}}, "blocks of `block_out_channels` are 0 to 5"),
+        ({"generators": {"lora": {"size": 30}}}, "a multiple of 8, 24 or 32"),
+        ({"generators": {"lora": {"prompts": {"template": "{lable}"}}}}, "{lable} would be told as it is"),
+        ({"cached_scores": "nowhere"}, "cached_scores: there is no folder nowhere"),
         ({"fidelity": {"extractors": {"domain": {"kind": "domain"}}}}, "fidelity.metrics.fid.extractor"),
         ({"generators": {"ddpm": {"checkpoints": {"every": 1000}}}}, "13750 is no multiple"),
         ({"generators": {"gan": {"size": 128}}}, "it ends at 256 px, but the images are to have 128"),

@@ -67,7 +67,7 @@ def test_shards_hold_the_images_of_the_chosen_checkpoint(finished):
     for label, checkpoint in chosen.items():
         images, rows = read_shard(results / "synthesis" / "ddpm" / label / "images-0-3.parquet")
         assert set(rows["step"]) == {checkpoint["step"]}
-        folder = results / "fidelity" / "ddpm" / label / f"step-{checkpoint['step']}" / label
+        folder = results / "fidelity" / "ddpm" / label / f"step-{checkpoint['step']}"
         # The scored samples and the shard are the same images, made by different jobs in different batches.
         sampled, _ = read_shard(folder / "samples.parquet")
         assert np.abs(sampled[:4].astype(int) - images).max() <= 1

@@ -1,4 +1,7 @@
 import json
+import subprocess
+import sys
+from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -8,17 +11,21 @@ import torch
 from cleanfid import downloads_helper
 from cleanfid.resize import build_resizer
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from synthworth import features as features_package
 from synthworth.domain_extractor import train_domain_extractor
 from synthworth.errors import StudyError
-from synthworth.features import extract_reference, extract_samples, fetch_inception, load_extractor, with_channels
+from synthworth.features import extract_reference, extract_samples, fetch_extractor, load_extractor, load_features
+from synthworth.features.pixels import with_channels
 from synthworth.fidelity.fid import fid
 from synthworth.shards import write_shard
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
 FILE = "inception-2015-12-05.pt"
+KEY = "fidelity.extractors.paper.weights"
 
 
 class TinyInception(nn.Module):
@@ -35,9 +42,9 @@ class TinyInception(nn.Module):
 @pytest.fixture(scope="module")
 def inception(tmp_path_factory):
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / FILE
-    torch.jit.script(TinyInception()).save(str(path))
-    return path
+    folder = tmp_path_factory.mktemp("weights")
+    torch.jit.script(TinyInception()).save(str(folder / FILE))
+    return folder
 
 
 def scans(n, seed=0, size=32, channels=1):
@@ -56,7 +63,8 @@ def scans(n, seed=0, size=32, channels=1):
 def write_split(folder, n=48, **options):
     images, classes = scans(n, **options)
     np.save(folder / "images.npy", images)
-    pd.DataFrame({"image": [f"{i}.png" for i in range(n)], "class": classes}).to_csv(folder / "index.csv", index=False)
+    rows = {"image": [f"{i}.png" for i in range(n)], "patient": [f"{i // 2:03}" for i in range(n)], "class": classes}
+    pd.DataFrame(rows).to_csv(folder / "index.csv", index=False)
     return folder / "images.npy", folder / "index.csv"
 
 
@@ -78,7 +86,7 @@ def test_inception_sees_the_clean_resize_of_grey_as_rgb(inception):
     resize = build_resizer("clean")
     pixels = np.stack([resize(np.repeat(image, 3, axis=-1)) for image in images]).transpose(0, 3, 1, 2)
     with torch.inference_mode():
-        expected = torch.jit.load(inception).layers((torch.from_numpy(pixels) - 128) / 128)
+        expected = torch.jit.load(inception / FILE).layers((torch.from_numpy(pixels) - 128) / 128)
     np.testing.assert_allclose(features, expected.numpy(), atol=1e-6)
 
 
@@ -92,10 +100,11 @@ def test_batches_do_not_change_features(kind, inception, domain):
 
 
 def test_fetch_inception_takes_a_file_or_its_folder(inception, tmp_path):
-    fetch_inception(str(inception), tmp_path / "a" / FILE)
-    fetch_inception(str(inception.parent), tmp_path / "b.pt")
-    assert (tmp_path / "a" / FILE).read_bytes() == (tmp_path / "b.pt").read_bytes() == inception.read_bytes()
-    assert load_extractor("inception", tmp_path / "b.pt", "cpu")(scans(2)[0]).shape == (2, 2048)
+    fetch_extractor("inception", str(inception / FILE), tmp_path / "a", KEY)
+    fetch_extractor("inception", str(inception), tmp_path / "b", KEY)
+    weights = [(folder / FILE).read_bytes() for folder in (tmp_path / "a", tmp_path / "b", inception)]
+    assert weights[0] == weights[1] == weights[2]
+    assert load_extractor("inception", tmp_path / "b", "cpu")(scans(2)[0]).shape == (2, 2048)
 
 
 def test_fetch_inception_says_how_to_mend_missing_or_wrong_weights(tmp_path):
@@ -103,8 +112,8 @@ def test_fetch_inception_says_how_to_mend_missing_or_wrong_weights(tmp_path):
     torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "other.pt"))
     for name in ("absent.pt", "page.pt", "other.pt"):
         with pytest.raises(StudyError) as caught:
-            fetch_inception(str(tmp_path / name), tmp_path / "out" / FILE)
-        assert "fidelity.extractors.inception.weights" in str(caught.value)
+            fetch_extractor("inception", str(tmp_path / name), tmp_path / "out/paper", KEY)
+        assert f"{KEY}: {tmp_path / name}" in str(caught.value)
         assert downloads_helper.inception_url in str(caught.value)
         assert list((tmp_path / "out").iterdir()) == []
 
@@ -114,20 +123,49 @@ def test_fetch_inception_downloads_through_clean_fid(inception, tmp_path, monkey
 
     def answer(url):
         asked.append(url)
-        return inception.open("rb")
+        return (inception / FILE).open("rb")
 
     monkeypatch.setattr(downloads_helper.urllib.request, "urlopen", answer)
-    fetch_inception(None, tmp_path / FILE)
+    fetch_extractor("inception", None, tmp_path / "paper", KEY)
     assert asked == [downloads_helper.inception_url]
-    assert (tmp_path / FILE).read_bytes() == inception.read_bytes()
+    assert (tmp_path / "paper" / FILE).read_bytes() == (inception / FILE).read_bytes()
 
     def refuse(url):
         raise URLError("no route to host")
 
     monkeypatch.setattr(downloads_helper.urllib.request, "urlopen", refuse)
-    with pytest.raises(StudyError, match=r"fidelity\.extractors\.inception\.weights is null.*no route to host"):
-        fetch_inception(None, tmp_path / "again.pt")
-    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    with pytest.raises(StudyError, match=rf"{KEY}: null, for http.*no route to host"):
+        fetch_extractor("inception", None, tmp_path / "again", KEY)
+    assert [path.name for path in tmp_path.iterdir()] == ["paper"]
+
+
+def test_an_extractor_costs_no_other_ones_libraries():
+    code = (
+        "import sys, synthworth.features; heavy = ['torch', 'pandas']; "
+        "assert not set(heavy) & set(sys.modules), set(heavy) & set(sys.modules); "
+        "import synthworth.features.domain; heavy = ['timm', 'torchvision', 'transformers', 'cleanfid', 'pandas']; "
+        "assert not set(heavy) & set(sys.modules), set(heavy) & set(sys.modules)"
+    )
+    scripts = Path(features_package.__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], cwd=scripts, check=True)
+
+
+def test_kinds_and_images_that_an_extractor_does_not_take(domain):
+    with pytest.raises(ValueError, match="no extractor of kind 'inceptoin'"):
+        load_extractor("inceptoin", domain)
+    extractor = load_extractor("domain", domain, "cpu")
+    for images in (np.zeros((0, 8, 8, 1), np.uint8), np.zeros((1, 8, 8, 1)), np.zeros((1, 8, 8), np.uint8)):
+        with pytest.raises(ValueError, match="uint8 images"):
+            extractor(images)
+
+
+def test_features_that_are_not_finite_are_refused(domain, tmp_path):
+    (tmp_path / "config.json").write_bytes((domain / "config.json").read_bytes())
+    weights = load_file(domain / "model.safetensors")
+    weights["conv1.0.weight"].fill_(torch.nan)
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(StudyError, match="3 of 3 images"):
+        load_extractor("domain", tmp_path, "cpu")(scans(3)[0])
 
 
 def test_domain_extractor_learns_the_classes_and_tells_noise_from_images(domain):
@@ -183,28 +221,43 @@ def test_domain_extractor_needs_classes_and_a_known_architecture(tmp_path):
         train_domain_extractor(images, index, tmp_path / "e", **RECIPE, seed=0)
 
 
-def test_reference_takes_the_first_images_of_a_class(domain, tmp_path):
+def test_the_reference_is_a_whole_split_with_its_rows(domain, tmp_path):
     images, index = write_split(tmp_path)
-    right = np.load(images)[::4]
-    expected = load_extractor("domain", domain)(right)
-    for count, rows in ((5, 5), (None, 12), (50, 12)):
-        extract_reference(images, index, "right", count, "domain", domain, tmp_path / "reference.npz")
-        with np.load(tmp_path / "reference.npz") as arrays:
-            assert arrays["features"].dtype == np.float32
-            np.testing.assert_allclose(arrays["features"], expected[:rows], atol=1e-5)
-            assert arrays["n"] == rows
+    table = pd.read_csv(index, dtype=str).assign(**{"class": ["NA", "b"] * 24})
+    table.to_csv(index, index=False)
+    extract_reference(images, index, "domain", domain, tmp_path / "reference.npz")
+    found = load_features(tmp_path / "reference.npz")
+    assert found.features.dtype == np.float32
+    np.testing.assert_allclose(found.features, load_extractor("domain", domain)(np.load(images)), atol=1e-5)
+    assert found.labels.tolist() == ["NA", "b"] * 24
+    assert found.names.tolist() == table["image"].tolist()
+    assert found.patients.tolist()[:3] == ["000", "000", "001"]
+    assert found.index is None
+
+    second = found.of_class("b")
+    np.testing.assert_array_equal(second.features, found.features[1::2])
+    assert second.names.tolist() == found.names[1::2].tolist()
+    assert second.index is None
+    assert len(found.of_class("c").features) == 0
+
+    table[1:].to_csv(index, index=False)
+    with pytest.raises(StudyError, match="48 images, .* 47 rows"):
+        extract_reference(images, index, "domain", domain, tmp_path / "again.npz")
+    assert not (tmp_path / "again.npz").exists()
 
 
 def test_samples_are_those_of_all_shards_in_order(domain, tmp_path):
     images = scans(7)[0]
-    rows = pd.DataFrame({"label": "a", "prompt": "", "generator": "g", "scope": "all", "step": 1}, index=range(7))
-    rows = rows.assign(index=range(7), seed=range(7))
+    rows = pd.DataFrame({"prompt": "", "generator": "g", "scope": "all", "step": 1, "seed": 0}, index=range(7))
+    rows = rows.assign(label=[*"aaab", *"bbb"], index=[0, 1, 2, 0, 1, 2, 3])
     shards = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
     write_shard(shards[0], [images[:4]], rows[:4])
     write_shard(shards[1], [images[4:]], rows[4:])
     extract_samples(shards, "domain", domain, tmp_path / "a.npz")
     extract_samples(shards, "domain", domain, tmp_path / "b.npz")
-    with np.load(tmp_path / "a.npz") as arrays:
-        np.testing.assert_allclose(arrays["features"], load_extractor("domain", domain)(images), atol=1e-5)
-        assert arrays["n"] == 7
+    found = load_features(tmp_path / "a.npz")
+    np.testing.assert_allclose(found.features, load_extractor("domain", domain)(images), atol=1e-5)
+    assert found.labels.tolist() == [*"aaabbbb"]
+    assert found.index.tolist() == [0, 1, 2, 0, 1, 2, 3]
+    assert found.names is found.patients is None
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

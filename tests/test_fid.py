@@ -7,7 +7,7 @@ from scipy import linalg
 from torchmetrics.image.fid import _compute_fid
 
 from synthworth.errors import StudyError
-from synthworth.fidelity.fid import fid
+from synthworth.fidelity.fid import fid, on_subsets
 
 
 def features(n, d, seed=0, shift=0.0):
@@ -81,6 +81,16 @@ def test_is_zero_for_equal_sets_symmetric_and_not_negative(n, m, d):
     assert abs(fid(x, x[::-1])) < 1e-9 * total
     assert fid(x, y) == pytest.approx(fid(y, x), rel=1e-12)
     assert fid(x, x * (1 + 1e-9)) > -1e-9 * total
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(20, 12, 64), (60, 50, 8)])
+def test_fid_of_subsets_is_that_of_their_features(n, m, d):
+    x, y = features(n, d) + 30, features(m, d, seed=1) + 29
+    rows, others = np.arange(1, n, 2), np.arange(0, m, 3)
+    value = on_subsets(x, y)(rows, others)
+    assert value == pytest.approx(fid(x[rows], y[others]), rel=1e-9)
+    with pytest.raises(StudyError, match="synthetic set: 1 image"):
+        on_subsets(x, y)(rows, others[:1])
 
 
 def test_float32_features_are_reckoned_in_float64():

@@ -9,7 +9,7 @@ from PIL import Image
 
 from synthworth import figures, sheets
 from synthworth.figure_style import generator_looks, in_lines, save_figure
-from synthworth.inputs import FIGURE_SCORES as SCORES
+from synthworth.inputs.report import FIGURE_SCORES as SCORES
 from synthworth.published import read_published
 from synthworth.shards import write_shard
 from synthworth.sheets import (
@@ -29,20 +29,6 @@ def cells():
 
 
 @pytest.fixture
-def fidelity():
-    return pd.DataFrame(
-        [
-            {"generator": generator, "scope": name, "class": name, "step": step, "selected": step == 20}
-            | {"metric": metric, "extractor": extractor, "reference": "select", "value": value * step + place}
-            for generator in ("gan", "ddpm")
-            for place, name in enumerate(["viral", "healthy"])
-            for metric, extractor, value in [("fid", "inception", 4), ("fid", "domain", 1), ("ms_ssim", "", 0.01)]
-            for step in (30, 10, 20)
-        ]
-    )
-
-
-@pytest.fixture
 def effects():
     return pd.DataFrame(
         [
@@ -58,6 +44,45 @@ def effects():
 def comparisons(effects):
     fractions = effects.assign(**{name: effects[name] / 100 for name in ("effect", "low", "high")}, metric="macro_f1")
     return pd.concat([fractions.assign(classifier="all"), fractions.assign(classifier="resnet", effect=0.9)])
+
+
+@pytest.fixture
+def audits():
+    """Scores of the audits, as few as a figure can have."""
+    named = {"generator": "gan", "class": "viral", "step": 10, "selected": True}
+    measured = {"low": 0.1, "high": 0.9, "power": 0.5}
+    selftest = {"metric": "fid", "extractor": "domain", "degradation": "blur", "class": "viral", "problem": ""}
+    selftest |= {"n_synthetic": 9, "n_reference": 9}
+    return {
+        "confusion": pd.DataFrame(
+            [
+                {"source": "gan", "class": name, "predicted": other, "images": 9, "share": float(name == other)}
+                for name in ("viral", "healthy")
+                for other in ("viral", "healthy")
+            ]
+        ),
+        "memorization_summary": pd.DataFrame(
+            [
+                named
+                | measured
+                | {"score": "flagged", "value": 0.4, "copying": False, "power_of": "a planted copy"}
+                | {"reference": 0.1, "reference_low": 0.0, "reference_high": 0.2}
+            ]
+        ),
+        "memorization_power": pd.DataFrame(
+            [
+                named | measured | {"score": "flagged", "perturbation": "exact", "strength": 0.0, "n": 9},
+                named | measured | {"score": "c_t", "perturbation": "", "share": 0.1, "n": 9},
+            ]
+        ),
+        "metric_selftest": pd.DataFrame(
+            [
+                selftest | {"severity": severity, "repetition": repetition, "value": 10 * severity + repetition}
+                for severity in (0.0, 1.0)
+                for repetition in (0, 1)
+            ]
+        ),
+    }
 
 
 def named_lines(axes):
@@ -101,38 +126,9 @@ def test_a_generator_has_one_colour_in_all_figures(cells):
     assert len(set(generator_looks([str(number) for number in range(30)]).values())) == 30
 
 
-def test_curves_have_a_row_per_extractor_and_mark_the_selected(fidelity):
-    figure = figures.figure2_fid_curves(fidelity, ["gan", "ddpm"])
-    assert [axes.get_title() for axes in figure.axes] == ["gan", "ddpm", "", ""]
-    assert [axes.get_ylabel() for axes in figure.axes[::2]] == ["FID\n(inception, select)", "FID\n(domain, select)"]
-    curve, ring = figure.axes[0].lines[2:4]
-    assert curve.get_xdata().tolist() == [10, 20, 30]
-    assert curve.get_ydata().tolist() == [41, 81, 121]
-    assert (ring.get_xdata().tolist(), ring.get_ydata().tolist()) == ([20], [81])
-
-
-def test_images_that_no_step_led_to_are_points_side_by_side(fidelity):
-    outside = fidelity[(fidelity["generator"] == "gan") & (fidelity["step"] == 20)].assign(generator="others", step=0)
-    figure = figures.figure2_fid_curves(pd.concat([fidelity, outside]), ["gan", "others"])
-    axes = {each.get_title(): each for each in figure.axes[:3]}
-    points = [line for line in axes["others"].lines if line.get_marker() == "."]
-    assert [line.get_xdata().tolist() for line in points] == [[-0.25], [0.25]]
-    assert [line.get_ydata().tolist() for line in points] == [[80], [81]]
-    assert [label.get_text() for label in axes["others"].get_xticklabels()] == ["not trained"]
-    bottom = {each.get_title() or place: each.get_xlabel() for place, each in enumerate(figure.axes)}
-    assert list(bottom.values())[-3:] == ["Training step", "", "Training step"]
-
-
 def test_names_break_after_underscores():
     assert in_lines("lung_model_0", 40) == "lung_model_0"
     assert in_lines("lung_model_0", 8) == in_lines("lung_model_0", 1) == "lung_\nmodel_0"
-
-
-def test_ms_ssim_curves_read_only_ms_ssim_even_where_the_extractor_is_missing(fidelity):
-    unnamed = fidelity.assign(extractor=fidelity["extractor"].replace("", np.nan))
-    figure = figures.figure4_ms_ssim_curves(unnamed)
-    assert [axes.get_title() for axes in figure.axes] == ["ddpm", "gan"]
-    assert figure.axes[0].lines[0].get_ydata().tolist() == pytest.approx([0.1, 0.2, 0.3])
 
 
 def test_effects_go_by_generator_and_dose_with_their_verdicts(effects):
@@ -161,9 +157,10 @@ def test_an_effect_of_unknown_chance_has_no_interval(effects):
 @pytest.mark.parametrize("name", sorted(figures.FIGURES))
 @pytest.mark.parametrize("empty", [False, True])
 def test_figures_are_written_from_scores_or_say_that_there_are_none(
-    name, empty, tmp_path, cells, fidelity, comparisons
+    name, empty, tmp_path, cells, fidelity, comparisons, audits
 ):
-    scores = {"cells": cells, "fidelity": fidelity, "comparisons": comparisons}[SCORES[name].removesuffix(".csv")]
+    known = {"cells": cells, "fidelity": fidelity, "comparisons": comparisons} | audits
+    scores = known[SCORES[name].removesuffix(".csv")]
     (scores.iloc[:0] if empty else scores).to_csv(tmp_path / "scores.csv", index=False)
     png, pdf = tmp_path / "figure.png", tmp_path / "figure.pdf"
     figures.draw_figure(name, tmp_path / "scores.csv", png, pdf, "s", "honest", baseline="Baseline")
@@ -288,12 +285,12 @@ def test_progression_shows_some_of_many_checkpoints(tmp_path, monkeypatch):
         names = {"generator": "gan", "label": "viral", "prompt": "", "scope": "viral", "step": step, "seed": 0}
         shards.append(tmp_path / f"{step}.parquet")
         write_shard(shards[-1], [grey(step // 10, 5)], pd.DataFrame({"index": range(5), **names}))
-        scores.append({"class": "viral", "step": step, "metric": "fid", "extractor": "domain", "value": step})
-    pd.DataFrame(scores).to_csv(tmp_path / "curves.csv", index=False)
+        scores.append({"class": "viral", "step": step, "metric": "fid", "value": step})
+    pd.DataFrame(scores).assign(extractor="domain", reference="train").to_csv(tmp_path / "curves.csv", index=False)
     drawn = []
     monkeypatch.setattr(sheets, "save_figure", lambda figure, *files: drawn.append(figure.axes[0]))
     # Shards come in any order.
-    draw_progression(shards[::-1], tmp_path / "curves.csv", "png", "pdf", ["viral"], "domain", "s", "honest")
+    draw_progression(shards[::-1], tmp_path / "curves.csv", "png", "pdf", ["viral"], "domain", "train", "s", "honest")
     steps = [10, 70, 140, 210, 270, 330, 400]
     assert [label.get_text() for label in drawn[0].get_xticklabels()] == [f"Step {step}" for step in steps]
     assert [text.get_text() for text in drawn[0].texts] == [f"FID {step}.0" for step in steps]

@@ -14,10 +14,8 @@ NAMES = {
     "study_seed": 1,
     "generator": "roentgen",
     "method": "folder",
-    "name": "viral",
-    "label": "Viral",
-    "prompts": None,
 }
+VIRAL = {"name": "viral", "label": "Viral", "prompts": None}
 
 
 @pytest.fixture
@@ -30,7 +28,7 @@ def checkpoints(tmp_path):
 
 
 def test_an_image_is_the_row_of_its_index(checkpoints):
-    rows = conditions(NAMES, [], 10, 19)
+    rows = conditions(NAMES | VIRAL, [], 10, 19)
     for batch_size in (1, 4, 50):
         batches = list(sample("folder", checkpoints / "viral" / "step-0", rows, {}, batch_size))
         assert [len(batch) for batch in batches] == [min(batch_size, 10)] * (10 // batch_size) + [10 % batch_size] * (
@@ -47,6 +45,7 @@ def test_shards_and_samples_are_made_as_from_a_model(checkpoints, tmp_path):
         str(checkpoints / "viral" / "step-0"),
         str(tmp_path / "a.parquet"),
         NAMES | {"scope": "viral", "step": 0},
+        [VIRAL],
         0,
         4,
         {},
@@ -55,7 +54,7 @@ def test_shards_and_samples_are_made_as_from_a_model(checkpoints, tmp_path):
     chosen = {"scope": "viral", "step": 0, "metric": "fid", "extractor": "", "reference": "", "value": 1.0}
     (tmp_path / "selected.json").write_text(json.dumps({"checkpoints": {"viral": chosen}, "rule": ""}))
     synthesize_shard(
-        str(tmp_path / "selected.json"), str(checkpoints), str(tmp_path / "b.parquet"), NAMES, 20, 29, {}, 4
+        str(tmp_path / "selected.json"), str(checkpoints), str(tmp_path / "b.parquet"), NAMES, VIRAL, 20, 29, {}, 4
     )
     for file, expected in (("a.parquet", range(5)), ("b.parquet", range(20, 30))):
         images, rows = read_shard(tmp_path / file)
@@ -65,4 +64,4 @@ def test_shards_and_samples_are_made_as_from_a_model(checkpoints, tmp_path):
 
 def test_more_images_than_there_are_cannot_be_had(checkpoints, tmp_path):
     with pytest.raises(StudyError, match="class viral: 30 images, but 31 are needed"):
-        list(sample("folder", checkpoints / "viral" / "step-0", conditions(NAMES, [], 21, 30), {}, 8))
+        list(sample("folder", checkpoints / "viral" / "step-0", conditions(NAMES | VIRAL, [], 21, 30), {}, 8))

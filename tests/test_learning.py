@@ -15,10 +15,11 @@ from house import copy_house, snakemake
 from safetensors.torch import load_file
 
 from synthworth.config import compose
-from synthworth.features import DOMAIN_CONFIG, DOMAIN_WEIGHTS, domain_network, domain_pixels, load_extractor
+from synthworth.features import load_extractor
+from synthworth.features.domain import CONFIG_NAME, WEIGHTS_NAME, domain_network, domain_pixels
 from synthworth.fidelity.fid import fid
 from synthworth.generators import TRAINED, sample, train_generator
-from synthworth.specs import NOT_TRAINED
+from synthworth.specs.generators import NOT_TRAINED
 from synthworth.synthesis import conditions
 
 CLASSES = ["healthy", "bacterial"]
@@ -76,9 +77,9 @@ def drawn(config, name, checkpoint, label):
 
 def towards_the_second(folder, images):
     """How much more a classifier of real phantoms takes each image for the second class than for the first."""
-    config = json.loads((folder / DOMAIN_CONFIG).read_text())
+    config = json.loads((folder / CONFIG_NAME).read_text())
     network = domain_network(config["architecture"], config["channels"], len(config["classes"])).eval()
-    network.load_state_dict(load_file(folder / DOMAIN_WEIGHTS))
+    network.load_state_dict(load_file(folder / WEIGHTS_NAME))
     with torch.inference_mode():
         logits = network(domain_pixels(images, config["size"], config["channels"]))
     first, second = (logits[:, config["classes"].index(label)] for label in CLASSES)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from synthworth.errors import StudyError
-from synthworth.fidelity import SCORE_COLUMNS, score, score_checkpoint
+from synthworth.fidelity import FLOOR_COLUMNS, SCORE_COLUMNS, measure_floor, score, score_checkpoint
 from synthworth.fidelity.fid import fid
 from synthworth.fidelity.ms_ssim import ms_ssim
 from synthworth.fidelity.selection import (
@@ -14,6 +14,7 @@ from synthworth.fidelity.selection import (
     read_selection,
     save_selection,
     select_checkpoints,
+    write_fidelity,
 )
 from synthworth.shards import write_shard
 
@@ -27,7 +28,8 @@ def curves(values, joint=False, **names):
         for name, scores in values.items()
         for step, value in scores.items()
     ]
-    return pd.DataFrame(rows).assign(**(FID | {"n_synthetic": 50, "n_reference": 50} | names))[list(SCORE_COLUMNS)]
+    frame = pd.DataFrame(rows).assign(**(FID | {"n_synthetic": 50, "n_reference": 50} | names))
+    return frame.assign(low=frame["value"] - 1, high=frame["value"] + 1)[list(SCORE_COLUMNS)]
 
 
 VALUES = {"viral": {100: 9.0, 200: 4.0, 300: 8.0}, "healthy": {100: 3.0, 200: 7.0, 300: 3.0}}
@@ -131,34 +133,99 @@ def test_collected_curves_keep_awkward_names_and_mark_the_chosen(tmp_path):
     assert collect_curves([]).columns.tolist() == list(SCORE_COLUMNS)
 
 
-NAMES = {"generator": "ddpm", "scope": "all", "class": "NA", "step": 300}
+def test_the_last_checkpoint_may_be_taken_unseen(tmp_path):
+    save_selection([], tmp_path / "a.json", metric="last", classes=["viral", "healthy"], joint=True, last=300)
+    chosen = read_selection(tmp_path / "a.json")
+    assert {name: (entry["scope"], entry["step"], entry["value"]) for name, entry in chosen.items()} == {
+        "viral": ("all", 300, None),
+        "healthy": ("all", 300, None),
+    }
 
 
-def test_score_checkpoint_writes_one_row_of_features(tmp_path):
+NAMES = {"generator": "ddpm", "scope": "all", "step": 300}
+
+
+def save_features(path, features, labels, **more):
+    np.savez(path, features=features, labels=np.array(labels), **more)
+
+
+def test_floors_are_of_real_images_alone_and_stand_beside_the_scores(tmp_path):
     rng = np.random.default_rng(0)
-    real, fake = rng.normal(size=(7, 5)).astype(np.float32), rng.normal(size=(6, 5)).astype(np.float32)
-    np.savez(tmp_path / "real.npz", features=real, n=7)
-    np.savez(tmp_path / "fake.npz", features=fake, n=6)
+    labels = ["NA", "b"] * 20
+    patients = np.array([f"p{i // 4}" for i in range(40)])
+    real = rng.normal(size=(40, 5)).astype(np.float32)
+    save_features(tmp_path / "real.npz", real, labels, patients=patients)
+    measure = {"extractor": "domain", "reference": "train"}
+    files = (None, None, tmp_path / "real.npz", tmp_path / "floor.csv")
+    measure_floor("fid", *files, measure, ["NA", "b"], 12, None, replicates=30, seed=1)
+    floors = pd.read_csv(tmp_path / "floor.csv", keep_default_na=False)
+    assert list(floors.columns) == list(FLOOR_COLUMNS)
+    assert floors["class"].tolist() == ["NA", "b"]
+    # 20 images of a class: not 12 against 20, but parts of both.
+    assert (floors["floor_n_synthetic"] < 12).all()
+    assert (floors["floor_n_synthetic"] + floors["floor_n_reference"] <= 20).all()
+    assert (floors["floor"] < floors["floor_high"]).all()
+
+    fake = rng.normal(size=(12, 5)).astype(np.float32) + 3
+    save_features(tmp_path / "fake.npz", fake, ["NA"] * 6 + ["b"] * 6)
+    files = (None, tmp_path / "fake.npz", tmp_path / "real.npz", tmp_path / "score.csv")
+    score_checkpoint("fid", *files, NAMES | measure, ["NA", "b"], None, 0.95, 20, seed=1)
+    save_selection([tmp_path / "score.csv"], tmp_path / "s.json", **FID, classes=["NA", "b"], joint=True)
+    write_fidelity([tmp_path / "score.csv"], [tmp_path / "s.json"], [tmp_path / "floor.csv"], tmp_path / "all.csv")
+    fidelity = pd.read_csv(tmp_path / "all.csv", keep_default_na=False)
+    assert fidelity["floor"].tolist() == floors["floor"].tolist()
+    # Three standard deviations apart, the scores are above what real images have between them.
+    assert (fidelity["low"] > fidelity["floor_high"]).all()
+
+
+def test_score_checkpoint_writes_a_row_per_class(tmp_path):
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(9, 5)).astype(np.float32), rng.normal(size=(6, 5)).astype(np.float32)
+    labels = ["NA", "b", "b"] * 3
+    save_features(tmp_path / "real.npz", real, labels)
+    save_features(tmp_path / "fake.npz", fake, labels[:6])
     names = NAMES | {"extractor": "domain", "reference": "train"}
-    score_checkpoint("fid", None, tmp_path / "fake.npz", tmp_path / "real.npz", tmp_path / "score.csv", names)
-    row = collect_curves([tmp_path / "score.csv"]).iloc[0].to_dict()
-    assert row == {**names, "metric": "fid", "n_synthetic": 6, "n_reference": 7, "value": fid(real, fake)}
-    assert score("fid", fake, real) == row["value"]
+    files = (None, tmp_path / "fake.npz", tmp_path / "real.npz", tmp_path / "score.csv")
+    score_checkpoint("fid", *files, names, ["NA", "b"], 5, confidence=0.95, replicates=20, seed=1)
+    rows = collect_curves([tmp_path / "score.csv"])
+    # Two images less one have no covariance.
+    assert rows[["low", "high"]].isna().all(axis=1).tolist() == [True, False]
+    assert rows["low"][1] <= rows["value"][1] < rows["high"][1]
+    rows = rows.drop(columns=["low", "high"]).to_dict("records")
+    # Of the real images of a class the first ones.
+    of_b = [1, 2, 4, 5, 7]
+    assert rows == [
+        names | {"class": name, "metric": "fid", "n_synthetic": m, "n_reference": n, "value": value}
+        for name, m, n, value in (
+            ("NA", 2, 3, fid(real[::3], fake[::3])),
+            ("b", 4, 5, fid(real[of_b], fake[[1, 2, 4, 5]])),
+        )
+    ]
+    assert score("fid", fake, real) == {"fid": fid(real, fake)}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fake.npz", "real.npz", "score.csv"]
 
 
-def test_score_checkpoint_writes_one_row_of_images(tmp_path):
+def test_score_checkpoint_of_images(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 1), dtype=np.uint8)
     rows = pd.DataFrame({"label": "a", "prompt": "", "generator": "ddpm", "scope": "all", "step": 300}, index=range(3))
     write_shard(tmp_path / "shard.parquet", [images], rows.assign(index=range(3), seed=range(3)))
-    score_checkpoint("ms_ssim", tmp_path / "shard.parquet", None, None, tmp_path / "score.csv", NAMES)
-    row = collect_curves([tmp_path / "score.csv"]).iloc[0].to_dict()
+    score_checkpoint(
+        "ms_ssim", tmp_path / "shard.parquet", None, None, tmp_path / "score.csv", NAMES, ["a"], None, 0.95, 20, 1
+    )
+    row = collect_curves([tmp_path / "score.csv"]).iloc[0].drop(["low", "high"]).to_dict()
     empty = {"extractor": "", "reference": "", "n_reference": 0}
-    assert row == {**NAMES, **empty, "metric": "ms_ssim", "n_synthetic": 3, "value": ms_ssim(images)}
+    assert row == {
+        **NAMES,
+        **empty,
+        "class": "a",
+        "metric": "ms_ssim",
+        "n_synthetic": 3,
+        "value": ms_ssim(images),
+    }
 
 
 def test_unknown_metrics_and_wrong_references_are_refused():
-    for name in ("kid", "selection", "../fid"):
+    for name in ("blur", "selection", "../fid"):
         with pytest.raises(StudyError, match="not a metric"):
             score(name, np.zeros((3, 4)))
     with pytest.raises(ValueError, match="against a reference"):

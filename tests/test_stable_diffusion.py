@@ -14,6 +14,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from synthworth import seeds
 from synthworth.encodings import encode
+from synthworth.errors import StudyError
 from synthworth.generators import TrainingSet, dreambooth, finetune, lora
 from synthworth.generators.stable_diffusion import LatentImages, embed_texts
 from synthworth.generators.training import batch_rows
@@ -155,6 +156,11 @@ def test_a_step_is_that_of_the_formula(data, name):
     unet = UNet2DConditionModel.from_pretrained(data.base / "unet")
     loss = reference_loss(name, data, lambda noisy, timesteps, texts: unet(noisy, timesteps, texts).sample)
     assert_step(name, build(name, data), loss, dict(unet.named_parameters()))
+
+
+def test_lora_names_the_layers_that_there_are(data):
+    with pytest.raises(StudyError, match=r"no layer is named to_zz; there are .*to_out\.0, to_q"):
+        lora.build(data, {"training": TRAINING, "lora": LORA | {"targets": ["to_q", "to_zz"]}}, 1, None)
 
 
 def test_a_step_of_lora_is_that_of_the_formula(data):

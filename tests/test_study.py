@@ -31,6 +31,13 @@ def test_a_list_of_doses_is_an_arm_per_dose():
     assert (arms["ddpm+250"].generator, arms["ddpm+250"].dose) == ("ddpm", 250)
 
 
+def test_arms_without_copies_say_so():
+    arms = {"baseline": {}, "ddpm": {"generator": "ddpm", "per_class": [5, 9]}}
+    dropping = study(arms=arms, memorization={"filter_copies": "drop"})
+    assert list(dropping.arms) == ["baseline", "ddpm+5-without_copies", "ddpm+9-without_copies"]
+    assert list(study(arms=arms, memorization={"filter_copies": "flag"}).arms) == ["baseline", "ddpm+5", "ddpm+9"]
+
+
 def test_more_images_add_shards_and_keep_those_there_are():
     few, more = study().shards("ddpm", 300), study().shards("ddpm", 800)
     assert few == [(0, 249), (250, 499)]
@@ -93,6 +100,7 @@ def test_prompts_from_texts_need_a_text_for_each_image(tmp_path):
 
 def test_the_published_protocol_selects_on_the_reported_split():
     assert study().selection_split == "select"
-    paper = study(protocol="paper", splits={"fractions": {"train": 0.8, "test": 0.2, "select": 0.0}})
+    splits = {"fractions": {"train": 0.8, "test": 0.2, "select": 0.0}}
+    paper = study(protocol="paper", splits=splits, fidelity={"metrics": {"fid": {}}})
     assert paper.selection_split == "test"
     assert paper.splits == ["train", "test"]

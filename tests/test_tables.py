@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from synthworth import cells as cell_scores
-from synthworth.inputs import TABLE_SCORES as SCORES
+from synthworth.inputs.report import TABLE_SCORES as SCORES
 from synthworth.published import read_published, write_published
 from synthworth.tables import TABLES, papers, render_table
+from synthworth.tables import fidelity as tables_fidelity
 from synthworth.tables.typesetting import escape_latex, escape_markdown, write_table
 
 FOLDER = Path(__file__).parents[1] / "resources/published"
@@ -170,6 +171,32 @@ def test_table5_has_a_block_per_extractor_and_only_selected_checkpoints():
     ]
     assert "16 to 130 real images" in table.remarks[1]
     assert "among so many checkpoints: 2 (gan)" in table.remarks[-1]
+
+
+def test_all_scores_stand_with_their_intervals_and_floors():
+    shared = {"scope": "viral", "class": "viral", "step": 20, "selected": True, "n_synthetic": 50, "n_reference": 50}
+    rows = [
+        {"generator": generator, "metric": metric, "extractor": extractor, "reference": reference, "value": value}
+        | {"low": low, "high": high, "floor": floor}
+        for generator, metric, extractor, reference, value, low, high, floor in [
+            ("gan", "fid", "domain", "train", 120, 100, 140.25, 30),
+            ("gan", "ms_ssim", "", "", 0.25, None, None, 0.5),
+            ("ddpm", "fid", "domain", "train", 90, 80, 101, 30),
+            ("ddpm", "kid", "domain", "select", 0.012, -0.001, 0.02, None),
+        ]
+    ]
+    frame = pd.DataFrame(rows).assign(**shared)
+    assert tables_fidelity.fidelity(frame).frame.to_numpy().tolist() == [
+        ["FID (domain, train)", "gan", "120.0 [100.0, 140.2]"],
+        ["FID (domain, train)", "ddpm", "90.00 [80.00, 101.00]"],
+        ["FID (domain, train)", "real against real", "30.00"],
+        ["MS-SSIM", "gan", "0.250"],
+        ["MS-SSIM", "real against real", "0.500"],
+        ["KID (domain, select)", "ddpm", "0.012 [-0.001, 0.020]"],
+    ]
+    without = tables_fidelity.fidelity(frame.drop(columns=["low", "high", "floor"])).frame
+    assert without["viral"].tolist() == ["120.0", "90.00", "0.250", "0.012"]
+    assert tables_fidelity.fidelity(frame.iloc[:0]).frame.empty
 
 
 @pytest.mark.parametrize("name", PAPER_TABLES)

@@ -8,11 +8,17 @@ from synthworth.weights import record_weights
 
 
 def test_weights_are_on_record_by_name_and_content(tmp_path):
-    (tmp_path / "inception.pt").write_bytes(b"weights")
+    (tmp_path / "a.safetensors").write_bytes(b"weights")
+    (tmp_path / "inception").mkdir()
+    (tmp_path / "inception" / "inception-2015-12-05.pt").write_bytes(b"others")
     names = {"classifiers.a.architecture": "resnet50.a1_in1k"}
-    record_weights([str(tmp_path / "inception.pt")], str(tmp_path / "record.json"), names)
+    files = [str(tmp_path / name) for name in ("a.safetensors", "inception")]
+    record_weights(files, str(tmp_path / "record.json"), names)
     record = json.loads((tmp_path / "record.json").read_text())
-    assert record == {"inception.pt": hashlib.sha256(b"weights").hexdigest()}
+    assert record == {
+        "a.safetensors": hashlib.sha256(b"weights").hexdigest(),
+        "inception/inception-2015-12-05.pt": hashlib.sha256(b"others").hexdigest(),
+    }
 
 
 def test_a_base_model_is_on_record_part_by_part(tmp_path):

@@ -25,12 +25,14 @@ AFTER_RUNS = {
 # From a generator's checkpoints on, for two classes, two steps, three arms of which two are synthetic, two seeds.
 AFTER_SELECTION = AFTER_RUNS | {
     "collect_curves": 1,
+    "recognise_images": 1,
+    "detect_synthetic": 1,
     "select_checkpoint": 1,
     "collect_fidelity": 1,
     "synthesize_shard": 4,
     "train_classifier": 4,
     "evaluate_classifier": 4,
-    "render_table": 5,
+    "render_table": 6,
     "draw_figure": 4,
     "draw_synthetic_samples": 1,
     "draw_generator_samples": 1,
@@ -90,7 +92,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
                 "synthesize_shard": 2,
                 "train_classifier": 2,
                 "evaluate_classifier": 2,
-                "render_table": 5,
+                "render_table": 6,
                 "draw_figure": 4,
                 "draw_synthetic_samples": 1,
                 "draw_generator_samples": 1,
@@ -129,6 +131,20 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
             id="two numbers that swapped places",
         ),
         pytest.param(["generators={ddpm: {training: {micro_batch_size: 1}}}"], {}, id="memory"),
+        pytest.param(
+            ["fidelity={metrics: {fid: {}, ms_ssim: {}, vendi: {metric: vendi, extractor: domain}}}"],
+            # The choice of checkpoints, and so all images, stay.
+            {
+                "score_checkpoint": 4,
+                "collect_curves": 1,
+                "collect_fidelity": 1,
+                "measure_floor": 1,
+                "render_table": 2,
+                "draw_figure": 3,
+                "draw_progression": 1,
+            },
+            id="one more metric",
+        ),
         pytest.param(
             ["statistics={confidence: 0.9}"],
             {"compare_arms": 1, "reach_verdict": 1, "render_table": 1, "draw_figure": 1},

@@ -12,9 +12,11 @@ sys.path.insert(0, str(HOUSE / "workflow" / "scripts"))
 from synthworth.config import compose, read_changes, validate
 from synthworth.errors import StudyError
 from synthworth.fingerprint import contents, fingerprint
-from synthworth.inputs import FIGURE_SCORES, PUBLISHED_FIGURES, PUBLISHED_TABLES, TABLE_SCORES, Inputs
+from synthworth.inputs import Inputs
+from synthworth.inputs.report import FIGURE_SCORES, PUBLISHED_FIGURES, PUBLISHED_TABLES, TABLE_SCORES
 from synthworth.lock import hold
-from synthworth.specs import MEMORY, Specs
+from synthworth.specs import Specs
+from synthworth.specs.generators import MEMORY
 from synthworth.study import Study
 
 # Snakemake has merged config files key by key; the user's own part says which of the named entries are to run.
@@ -65,7 +67,10 @@ wildcard_constraints:
 
 # Two snakemakes on one study would do each other's jobs. Unlike Snakemake's own, this lock dies with its process.
 onstart:
-    hold(Path(".snakemake") / f"{study.name}.lock")
+    try:
+        hold(Path(".snakemake") / f"{study.name}.lock")
+    except StudyError as error:
+        sys.exit(f"\n{error}\n")
 
 
 def mendable(input_function):
@@ -118,7 +123,21 @@ def images_needed(wildcards, threads):
     return study.drawn(wildcards.generator)
 
 
-def metric_code(wildcards):
-    """The code that a metric executes."""
-    metric = config["fidelity"]["metrics"][wildcards.metric]["metric"]
-    return fingerprint("fidelity", f"fidelity.{metric}", script="score_checkpoint")
+def extractor_code(script):
+    """The code that an extractor executes, a function of wildcards."""
+
+    def code(wildcards):
+        kind = config["fidelity"]["extractors"][wildcards.extractor]["kind"]
+        return fingerprint("features", f"features.{kind}", script=script)
+
+    return code
+
+
+def metric_code(script):
+    """The code that a metric executes, a function of wildcards."""
+
+    def code(wildcards):
+        metric = config["fidelity"]["metrics"][wildcards.metric]["metric"]
+        return fingerprint("fidelity", f"fidelity.{metric}", script=script)
+
+    return code

@@ -7,7 +7,7 @@ localrules:
 
 rule fetch_extractor:
     output:
-        weights="results/{study}/weights/{extractor}.pt",
+        weights=directory("results/{study}/weights/{extractor}"),
     log:
         "results/{study}/logs/fetch_extractor/{extractor}.log",
     priority: 100
@@ -15,7 +15,7 @@ rule fetch_extractor:
         "../envs/gpu.yaml"
     params:
         spec=specs.fetch_extractor,
-        code=fingerprint("features", script="fetch_extractor"),
+        code=extractor_code("fetch_extractor"),
     script:
         "../scripts/fetch_extractor.py"
 
@@ -47,14 +47,14 @@ rule train_extractor:
 rule reference_features:
     input:
         images=inputs.reference_images,
-        index="results/{study}/data/train/index.csv",
+        index="results/{study}/data/{split}/index.csv",
         extractor=inputs.extractor,
     output:
-        features="results/{study}/fidelity/reference/{extractor}/{label}.npz",
+        features="results/{study}/fidelity/reference/{extractor}/{split}.npz",
     log:
-        "results/{study}/logs/reference_features/{extractor}/{label}.log",
+        "results/{study}/logs/reference_features/{extractor}/{split}.log",
     benchmark:
-        "results/{study}/benchmarks/reference_features/{extractor}/{label}.tsv"
+        "results/{study}/benchmarks/reference_features/{extractor}/{split}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
@@ -64,21 +64,21 @@ rule reference_features:
         runtime=60,
     params:
         spec=specs.reference_features,
-        code=fingerprint("features", script="reference_features"),
+        code=extractor_code("reference_features"),
     script:
         "../scripts/reference_features.py"
 
 
 rule extract_features:
     input:
-        samples="results/{study}/fidelity/{generator}/{scope}/step-{step}/{label}/samples.parquet",
+        samples="results/{study}/fidelity/{generator}/{scope}/step-{step}/samples.parquet",
         extractor=inputs.extractor,
     output:
-        features="results/{study}/fidelity/{generator}/{scope}/step-{step}/{label}/features-{extractor}.npz",
+        features="results/{study}/fidelity/{generator}/{scope}/step-{step}/features-{extractor}.npz",
     log:
-        "results/{study}/logs/extract_features/{generator}/{scope}/{step}/{label}/{extractor}.log",
+        "results/{study}/logs/extract_features/{generator}/{scope}/{step}/{extractor}.log",
     benchmark:
-        "results/{study}/benchmarks/extract_features/{generator}/{scope}/{step}/{label}/{extractor}.tsv"
+        "results/{study}/benchmarks/extract_features/{generator}/{scope}/{step}/{extractor}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
@@ -88,6 +88,6 @@ rule extract_features:
         runtime=60,
     params:
         spec=specs.extract_features,
-        code=fingerprint("features", script="extract_features"),
+        code=extractor_code("extract_features"),
     script:
         "../scripts/extract_features.py"

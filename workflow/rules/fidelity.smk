@@ -11,11 +11,11 @@ rule sample_checkpoint:
         checkpoint="results/{study}/generators/{generator}/{scope}/step-{step}",
         texts=inputs.prompted,
     output:
-        samples="results/{study}/fidelity/{generator}/{scope}/step-{step}/{label}/samples.parquet",
+        samples="results/{study}/fidelity/{generator}/{scope}/step-{step}/samples.parquet",
     log:
-        "results/{study}/logs/sample_checkpoint/{generator}/{scope}/{step}/{label}.log",
+        "results/{study}/logs/sample_checkpoint/{generator}/{scope}/{step}.log",
     benchmark:
-        "results/{study}/benchmarks/sample_checkpoint/{generator}/{scope}/{step}/{label}.tsv"
+        "results/{study}/benchmarks/sample_checkpoint/{generator}/{scope}/{step}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
@@ -36,9 +36,9 @@ rule score_checkpoint:
     input:
         unpack(inputs.scored),
     output:
-        score="results/{study}/fidelity/{generator}/{scope}/step-{step}/{label}/{metric}.csv",
+        score="results/{study}/fidelity/{generator}/{scope}/step-{step}/{metric}.csv",
     log:
-        "results/{study}/logs/score_checkpoint/{generator}/{scope}/{step}/{label}/{metric}.log",
+        "results/{study}/logs/score_checkpoint/{generator}/{scope}/{step}/{metric}.log",
     conda:
         "../envs/gpu.yaml"
     resources:
@@ -46,9 +46,29 @@ rule score_checkpoint:
         runtime=30,
     params:
         spec=specs.score_checkpoint,
-        code=metric_code,
+        code=metric_code("score_checkpoint"),
     script:
         "../scripts/score_checkpoint.py"
+
+
+# What a metric says where nothing is synthetic: real images against other real ones.
+rule measure_floor:
+    input:
+        unpack(inputs.floor_images),
+    output:
+        floor="results/{study}/fidelity/floors/{metric}.csv",
+    log:
+        "results/{study}/logs/measure_floor/{metric}.log",
+    conda:
+        "../envs/gpu.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        spec=specs.measure_floor,
+        code=metric_code("measure_floor"),
+    script:
+        "../scripts/measure_floor.py"
 
 
 rule collect_curves:
@@ -68,7 +88,7 @@ rule collect_curves:
 
 rule select_checkpoint:
     input:
-        curves="results/{study}/fidelity/{generator}/curves.csv",
+        scores=inputs.selection_scores,
     output:
         selected="results/{study}/fidelity/{generator}/selected.json",
     log:

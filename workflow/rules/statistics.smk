@@ -28,6 +28,7 @@ rule collect_fidelity:
     input:
         curves=inputs.curves,
         selections=inputs.selections,
+        floors=inputs.floors,
     output:
         fidelity="results/{study}/scores/fidelity.csv",
     log:

@@ -1,4 +1,8 @@
-"""The synthetic images of the study: shards from the chosen checkpoints."""
+"""The synthetic images of the study: shards from the chosen checkpoints, and which of their images are copies."""
+
+
+localrules:
+    collect_copies,
 
 
 rule synthesize_shard:
@@ -27,3 +31,40 @@ rule synthesize_shard:
         batch_size=sampling_batch_size,
     script:
         "../scripts/synthesize_shard.py"
+
+
+rule flag_copies:
+    input:
+        unpack(inputs.flagging),
+        shard="results/{study}/synthesis/{generator}/{label}/images-{first}-{last}.parquet",
+    output:
+        flags="results/{study}/memorization/{generator}/{label}/images-{first}-{last}.csv",
+    log:
+        "results/{study}/logs/flag_copies/{generator}/{label}/{first}/{last}.log",
+    conda:
+        "../envs/gpu.yaml"
+    threads: config["threads"]
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=120,
+    params:
+        spec=specs.flag_copies,
+        code=fingerprint("memorization.study", script="flag_copies"),
+    script:
+        "../scripts/flag_copies.py"
+
+
+rule collect_copies:
+    input:
+        flags=inputs.flags,
+    output:
+        copies="results/{study}/scores/copies.csv",
+    log:
+        "results/{study}/logs/collect_copies.log",
+    conda:
+        "../envs/stats.yaml"
+    params:
+        code=fingerprint("memorization.study", script="collect_copies"),
+    script:
+        "../scripts/collect_copies.py"

@@ -3,6 +3,6 @@ from pathlib import Path
 from synthworth.job import job
 
 with job(snakemake) as spec:
-    from synthworth.features import fetch_inception
+    from synthworth.features import fetch_extractor
 
-    fetch_inception(output=Path(snakemake.output.weights), **spec)
+    fetch_extractor(output=Path(snakemake.output.weights), **spec)

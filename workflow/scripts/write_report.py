@@ -10,6 +10,8 @@ with job(snakemake) as spec:
         tables=snakemake.input.tables,
         figures=snakemake.input.figures,
         duplicates=snakemake.input.duplicates or None,
+        detection=snakemake.input.detection or None,
+        copies=snakemake.input.copies or None,
         commit=commit(),
         **spec,
     )

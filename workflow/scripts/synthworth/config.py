@@ -1,6 +1,7 @@
 """A study's config: put together from the default and the user's, then held against the grammar."""
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
@@ -63,9 +64,20 @@ def validate(config: Mapping[str, Any], schema: Path) -> None:
     """Holds a composed config against the grammar; raises one StudyError that lists all problems by config key."""
     grammar = yaml.safe_load(schema.read_text(encoding="utf-8"))
     found = jsonschema.Draft202012Validator(grammar).iter_errors(config)
-    problems = sorted({line for error in found for line in _describe(error)})
+    problems = sorted({line for error in found for line in _describe(error)} | set(_not_finite(config)))
     if problems:
         raise StudyError("The config cannot be used:", problems)
+
+
+def _not_finite(config: Any, key: str = "") -> Iterator[str]:
+    if isinstance(config, Mapping):
+        for name, value in config.items():
+            yield from _not_finite(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(config, list):
+        for place, value in enumerate(config):
+            yield from _not_finite(value, f"{key}.{place}")
+    elif isinstance(config, float) and not math.isfinite(config):
+        yield f"{key}: {config} is no number to reckon with"
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,6 +127,8 @@ def _describe(error: jsonschema.ValidationError) -> Iterator[str]:
     elif error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         yield f"{key}: missing key {', '.join(f'`{name}`' for name in missing)}"
+    elif error.validator == "type" and isinstance(error.instance, str) and isinstance(_number(error.instance), float):
+        yield f"{key}: YAML takes {error.instance} for text; write it with a point, as 1.0e-4"
     elif error.validator == "pattern":
         yield (
             f"{key}: the name {error.instance!r} cannot stand in a path; use letters, digits, `_`, `-`, `.`, "

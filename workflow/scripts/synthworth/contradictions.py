@@ -3,14 +3,22 @@
 The Snakefile reads this module while it is parsed, so nothing heavy is imported here.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from synthworth.generators.growth import GROUP
-from synthworth.pipeline_folder import check_folder, is_hub_id
+from synthworth.pipeline_folder import SIDES, check_folder, is_hub_id
+from synthworth.prompts import PLACEHOLDER
 
 Config = Mapping[str, Any]
+# In place of a metric's name in `fidelity.selection`: the last checkpoint.
+LAST = "last"
+# Files of scores without which there is no report.
+CACHED = ("fidelity.csv", "cells.csv", "comparisons.csv", "generators.csv", "verdict.json")
+# Metrics of which lower is better.
+SELECTING = ("fid", "kid", "ms_ssim")
 
 
 def contradictions(config: Config, root: Path) -> Iterator[str]:
@@ -20,6 +28,10 @@ def contradictions(config: Config, root: Path) -> Iterator[str]:
     cached = config["cached_scores"]
     if cached and Path(cached).resolve() == Path("results", config["study"], "scores").resolve():
         yield "cached_scores: these scores are this study's own; copy the folder, or give the study another name"
+    elif cached and not (root / cached).is_dir():
+        yield f"cached_scores: there is no folder {cached}; give that with a study's scores, `results/<study>/scores`"
+    elif cached:
+        yield from (f"cached_scores: {cached} has no {name}" for name in CACHED if not (root / cached / name).is_file())
     yield from _dataset(config["dataset"])
     yield from _splits(config)
     yield from _unknown_names(config)
@@ -87,8 +99,27 @@ def _generator(key: str, generator: Config, config: Config, root: Path) -> Itera
                 f"{key}.size: {size} px cannot be halved as often as the blocks of {key}.model ask for; "
                 f"choose a multiple of {halved} (null takes dataset.size)"
             )
+        blocks, steps = len(generator["model"]["block_out_channels"]), generator["noise"]["training_steps"]
+        if any(block >= blocks for block in generator["model"]["attention_blocks"]):
+            yield f"{key}.model.attention_blocks: the blocks of `block_out_channels` are 0 to {blocks - 1}"
+        if generator["sampling"]["steps"] > steps:
+            yield f"{key}.sampling.steps: at most noise.training_steps ({steps})"
     else:
+        if size % SIDES:
+            yield (
+                f"{key}.size: {size} px; Stable Diffusion has images of a multiple of {SIDES}, "
+                f"{size // SIDES * SIDES} or {-(-size // SIDES) * SIDES} (null takes dataset.size)"
+            )
+        yield from _placeholders(key, generator["prompts"])
         yield from _check(f"{key}.base_model", [generator["base_model"]], "base_models", config["base_models"])
+
+
+def _placeholders(key: str, prompts: Config) -> Iterator[str]:
+    texts = {"template": prompts["template"]} | {f"classes.{name}": text for name, text in prompts["classes"].items()}
+    for name, text in texts.items():
+        for found in re.findall(r"\{.*?\}", text):
+            if found != PLACEHOLDER:
+                yield f"{key}.prompts.{name}: {found} would be told as it is; in its place {PLACEHOLDER} can stand"
 
 
 def _growth(key: str, generator: Config, size: int) -> Iterator[str]:
@@ -130,11 +161,27 @@ def _base_models(config: Config, root: Path) -> Iterator[str]:
 def _unknown_names(config: Config) -> Iterator[str]:
     yield from _check("statistics.baseline", [config["statistics"]["baseline"]], "arms", config["arms"])
     metrics = config["fidelity"]["metrics"]
-    yield from _check("fidelity.selection", [config["fidelity"]["selection"]], "fidelity.metrics", metrics)
+    selection = config["fidelity"]["selection"]
+    if selection != LAST:
+        yield from _check("fidelity.selection", [selection], "fidelity.metrics", metrics)
+        metric = metrics.get(selection, {}).get("metric", "fid")
+        if metric not in SELECTING:
+            yield f"fidelity.selection: {selection} is of {metric}; checkpoints are chosen by {', '.join(SELECTING)}"
+    for name, metric in metrics.items():
+        if metric.get("reference") == "select" and not config["splits"]["fractions"].get("select"):
+            yield (
+                f"fidelity.metrics.{name}.reference: there is no split `select`; take `train`, or give "
+                "splits.fractions a share `select`"
+            )
     extractors = config["fidelity"]["extractors"]
     for name, metric in metrics.items():
         used = [metric["extractor"]] if "extractor" in metric else []
         yield from _check(f"fidelity.metrics.{name}.extractor", used, "fidelity.extractors", extractors)
+    if config["memorization"]["filter_copies"] and not config["splits"]["fractions"].get("select"):
+        yield "memorization.filter_copies: copies are told by images held out in a split `select`, and there is none"
+    looking = {"fidelity.detector": config["fidelity"]["detector"], "memorization": config["memorization"]}
+    for key, section in looking.items():
+        yield from _check(f"{key}.extractor", [section["extractor"]], "fidelity.extractors", extractors)
     for name, arm in config["arms"].items():
         generators = [arm["generator"]] if arm.get("generator") else []
         yield from _check(f"arms.{name}.generator", generators, "generators", config["generators"])

@@ -1,7 +1,7 @@
 """The domain extractor: a small classifier trained on the study's own training images, used for its features.
 
 It needs no weights from elsewhere and looks at what tells the study's classes apart. Its features are those before
-its last layer (`features.load_extractor("domain", ...)`).
+its last layer (`features.domain`).
 """
 
 import json
@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import update_bn
 
 from synthworth.errors import StudyError
-from synthworth.features import DOMAIN_CONFIG, DOMAIN_WEIGHTS, domain_network, domain_pixels
+from synthworth.features.domain import CONFIG_NAME, WEIGHTS_NAME, domain_network, domain_pixels
 from synthworth.files import replacing
 from synthworth.progress import progress
 
@@ -76,8 +76,8 @@ def train_domain_extractor(
         folder.mkdir()
         # `.contiguous()`: safetensors takes no other layout.
         weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-        safetensors.torch.save_file(weights, folder / DOMAIN_WEIGHTS)
-        (folder / DOMAIN_CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        safetensors.torch.save_file(weights, folder / WEIGHTS_NAME)
+        (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _train(

@@ -10,10 +10,8 @@ from diffusers import AutoencoderKL
 
 from synthworth.errors import StudyError
 from synthworth.files import replacing
+from synthworth.pipeline_folder import SIDES
 from synthworth.progress import progress
-
-# diffusers' pipeline takes no other sizes, whatever its VAE.
-SIDES = 8
 
 
 def encode_images(base: Path, images: Path, output: Path) -> None:
@@ -48,7 +46,8 @@ def _posterior(vae: AutoencoderKL, images: np.ndarray, device: str) -> tuple[tor
 
 def _require_size(size: int, multiple: int) -> None:
     if size % multiple:
+        lower = size // multiple * multiple
         raise StudyError(
             "Images of this size have no latents.",
-            [f"generators.<name>.size: {size} is no multiple of {multiple}; take {size // multiple * multiple}"],
+            [f"generators.<name>.size: {size} is no multiple of {multiple}; take {lower} or {lower + multiple}"],
         )

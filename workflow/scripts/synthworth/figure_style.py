@@ -17,6 +17,7 @@ from synthworth.files import replacing
 GENERATOR_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 GENERATOR_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 CLASS_COLOURS = ["#332288", "#CC6677", "#44AA99", "#DDAA33", "#882255", "#88CCEE", "#117733", "#AA4499", "#999933"]
+METRIC_NAMES = {"fid": "FID", "kid": "KID", "ms_ssim": "MS-SSIM", "vendi": "Vendi score"}
 VERDICTS = {"helps": ("#0072B2", "^"), "no evidence": ("#7F7F7F", "o"), "harms": ("#D55E00", "v")}
 GREY = "#7F7F7F"
 MARGIN_COLOUR = "#EEEEEE"
@@ -65,6 +66,13 @@ def generator_looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
         name: (GENERATOR_COLOURS[place % count], GENERATOR_MARKERS[(place + place // count) % count])
         for place, name in enumerate(names)
     }
+
+
+def metric_label(metric: str, extractor: str, reference: str) -> str:
+    """The name of a score, and in brackets what it was measured with."""
+    made_with = ", ".join(word for word in (extractor, reference) if word)
+    name = METRIC_NAMES.get(metric, metric.replace("_", " "))
+    return f"{name} ({made_with})" if made_with else name
 
 
 def in_lines(name: str, width: int) -> str:

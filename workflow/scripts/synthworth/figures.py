@@ -5,35 +5,36 @@ place of its name in `generators` (by default those in the scores, sorted). Noth
 state or needs a display.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import sqrt
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from synthworth.cells import accuracy_changes, read_scores
+from synthworth.curves import figure2_fid_curves, figure4_ms_ssim_curves, figure_other_curves
 from synthworth.figure_style import (
-    CLASS_COLOURS,
     GREY,
     MARGIN_COLOUR,
     PAGE_WIDTH,
     STYLE,
     VERDICTS,
     generator_looks,
-    in_lines,
     in_order,
     save_figure,
     without_scores,
     write_note,
 )
+from synthworth.label_fidelity import figure_confusion
+from synthworth.memorization.sheets import memorisation_curves, power_chart
+from synthworth.memorization.summaries import over_classes
+from synthworth.metric_selftest.figure import figure_selftest
 from synthworth.protocols import provenance
 
 
@@ -68,20 +69,6 @@ def draw_figure(
     """
     setting = Setting(provenance(study, protocol), baseline, generators, ddof, margin)
     save_figure(FIGURES[name](read_scores(scores), setting), png, pdf)
-
-
-def figure2_fid_curves(fidelity: pd.DataFrame, generators: Sequence[str] | None = None, note: str = "") -> Figure:
-    """FID of each generator's checkpoints over training steps (Figure 2 of the paper).
-
-    A panel per generator, a line per class, a ring at the selected checkpoint; several extractors, or references,
-    give a row of panels each. A generator with one checkpoint has the classes' points side by side.
-    """
-    return _curves(fidelity[fidelity["metric"] == "fid"], "FID", generators, note)
-
-
-def figure4_ms_ssim_curves(fidelity: pd.DataFrame, generators: Sequence[str] | None = None, note: str = "") -> Figure:
-    """MS-SSIM among each checkpoint's images over training steps (Figure 4 of the paper); panels as in Figure 2."""
-    return _curves(fidelity[fidelity["metric"] == "ms_ssim"], "MS-SSIM", generators, note)
 
 
 def figure7_accuracy_change(
@@ -199,9 +186,16 @@ def figure_effects(
 FIGURES: dict[str, Callable[[pd.DataFrame, Setting], Figure]] = {
     "figure2_fid_curves": lambda scores, setting: figure2_fid_curves(scores, setting.generators, setting.note),
     "figure4_ms_ssim_curves": lambda scores, setting: figure4_ms_ssim_curves(scores, setting.generators, setting.note),
+    "figure_other_curves": lambda scores, setting: figure_other_curves(scores, setting.generators, setting.note),
     "figure7_accuracy_change": lambda scores, setting: figure7_accuracy_change(
         scores, setting.baseline, setting.generators, setting.ddof, setting.note
     ),
+    "figure_metric_selftest": lambda scores, setting: figure_selftest(scores, setting.note),
+    "figure_confusion": lambda scores, setting: figure_confusion(scores, scores["class"].unique(), setting.note),
+    "figure_memorization": lambda scores, setting: memorisation_curves(
+        scores, generators=setting.generators, note=setting.note
+    ),
+    "figure_memorization_power": lambda scores, setting: power_chart(over_classes(scores), note=setting.note),
     "figure_effects": lambda scores, setting: figure_effects(
         pooled_effects(scores),
         setting.margin,
@@ -209,70 +203,6 @@ FIGURES: dict[str, Callable[[pd.DataFrame, Setting], Figure]] = {
         f"Intervals are of each arm alone; verdicts are corrected for the number of arms. {setting.note}",
     ),
 }
-
-
-def _curves(scores: pd.DataFrame, label: str, generators: Sequence[str] | None, note: str) -> Figure:
-    scores = scores[(scores["class"] != "all") & scores["step"].notna()].fillna({"extractor": "", "reference": ""})
-    order = [name for name in in_order(scores["generator"], generators) if name in set(scores["generator"])]
-    rows = list(scores[["extractor", "reference"]].drop_duplicates().itertuples(index=False, name=None))
-    with matplotlib.rc_context(STYLE):
-        # One row of scores folds into as many rows of panels as it needs.
-        columns = max(1, len(order) if len(rows) > 1 else min(3, len(order)))
-        lines = max(1, ceil(len(rows) * len(order) / columns))
-        figure = Figure(figsize=(PAGE_WIDTH, 0.9 + 1.9 * lines), layout="constrained")
-        grid = figure.subplots(lines, columns, sharey="row" if len(rows) > 1 else "all", squeeze=False)
-        if scores.empty:
-            return without_scores(figure, grid[0, 0], note)
-        classes = scores["class"].unique()
-        colours = {name: CLASS_COLOURS[place % len(CLASS_COLOURS)] for place, name in enumerate(classes)}
-        panels = [(row, name) for row in rows for name in order]
-        for place, ((extractor, reference), name) in enumerate(panels):
-            axes = grid.flat[place]
-            panel = scores[
-                (scores["extractor"] == extractor) & (scores["reference"] == reference) & (scores["generator"] == name)
-            ]
-            # In narrow panels fewer numbers fit below the axis.
-            _draw_curves(axes, panel, colours, ticks=2 if columns > 4 else 4)
-            if len(rows) == 1 or place < columns:
-                axes.set_title(in_lines(name, 80 // columns))
-            if place % columns == 0:
-                axes.set_ylabel(f"{label}\n({extractor}, {reference})" if extractor else label)
-            if place >= columns * (lines - 1) and panel["step"].any():
-                axes.set_xlabel("Training step")
-        for axes in grid.flat[len(panels) :]:
-            axes.remove()
-        handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
-        handles.append(Line2D([], [], **_ring("#333333"), linestyle="none", label="selected"))
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(6, len(handles)))
-        write_note(figure, note)
-    return figure
-
-
-def _draw_curves(axes: Axes, panel: pd.DataFrame, colours: Mapping[str, str], ticks: int) -> None:
-    steps = panel["step"].unique()
-    for place, (name, colour) in enumerate(colours.items()):
-        curve = panel[panel["class"] == name].sort_values("step")
-        if len(steps) == 1:
-            # Points instead of lines, beside each other: shares of the axis, which has one step only.
-            curve = curve.assign(step=steps[0] + (place + 0.5) / len(colours) - 0.5)
-        axes.plot(curve["step"], curve["value"], color=colour, marker="." if len(steps) == 1 else "")
-        chosen = curve[curve["selected"].eq(True)]
-        axes.plot(chosen["step"], chosen["value"], **_ring(colour), linestyle="none", zorder=3, clip_on=False)
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.xaxis.set_major_locator(MaxNLocator(ticks, integer=True))
-    if len(steps) == 1:
-        axes.set_xlim(steps[0] - 0.7, steps[0] + 0.7)
-        axes.set_xticks(steps, [f"step {steps[0]:,.0f}" if steps[0] else "not trained"])
-
-
-def _ring(colour: str) -> dict[str, object]:
-    return {
-        "marker": "o",
-        "markersize": 6,
-        "markerfacecolor": "white",
-        "markeredgecolor": colour,
-        "markeredgewidth": 1.5,
-    }
 
 
 def _standard_error(scores: pd.DataFrame, ddof: int) -> float:

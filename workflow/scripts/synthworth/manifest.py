@@ -33,7 +33,7 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     if not path.is_file():
-        raise StudyError(f"There is no manifest {path}.", ["correct the config key `dataset.manifest`; " + EXAMPLE])
+        raise StudyError(f"There is no manifest {path}.", ["correct the config key `dataset.manifest`. " + EXAMPLE])
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -43,7 +43,7 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
     columns = header[1]
     problems = list(_column_problems(columns))
     if not problems and not records:
-        problems = ["it lists no images; " + EXAMPLE]
+        problems = ["it lists no images. " + EXAMPLE]
     problems += [
         f"row {row}: {len(fields)} fields, but the header has {len(columns)}; put a field that holds a comma into "
         'double quotes ("...")'
@@ -144,7 +144,7 @@ def _records(path: Path, text: str) -> list[tuple[int, list[str]]]:
 
 def _column_problems(columns: list[str]) -> Iterator[str]:
     if not columns:
-        yield "the file is empty; " + EXAMPLE
+        yield "the file is empty. " + EXAMPLE
         return
     missing = [column for column in REQUIRED if column not in columns]
     delimiter = max(DELIMITERS, key=lambda mark: sum(column.count(mark) for column in columns))
@@ -154,7 +154,7 @@ def _column_problems(columns: list[str]) -> Iterator[str]:
     for column in missing:
         spelt = [name for name in columns if name.casefold() == column]
         hint = f"rename {spelt[0]!r}" if spelt else f"columns found: {', '.join(columns)}"
-        yield f"column `{column}` is missing ({hint}); " + EXAMPLE
+        yield f"column `{column}` is missing ({hint}). " + EXAMPLE
     for place, column in enumerate(columns):
         if not column:
             yield f"column {place + 1} has no name; name it, or delete it"

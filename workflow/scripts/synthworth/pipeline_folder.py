@@ -18,6 +18,9 @@ WITH_WEIGHTS = ("text_encoder", "vae", "unet")
 # Parts that a pipeline can have and that change what its U-Net is told.
 FOREIGN = ("text_encoder_2", "text_encoder_3", "transformer", "prior", "image_encoder", "controlnet")
 
+# diffusers' pipeline takes images whose sides are multiples of this alone, whatever its VAE.
+SIDES = 8
+
 REMEDY = "give a folder that diffusers' `StableDiffusionPipeline.save_pretrained` wrote"
 
 

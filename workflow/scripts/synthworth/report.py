@@ -15,6 +15,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from synthworth import VERSION
+from synthworth.contradictions import LAST
+from synthworth.detector import NULL, alarm
+from synthworth.figure_style import METRIC_NAMES
 from synthworth.files import replacing
 from synthworth.protocols import PROTOCOLS
 
@@ -24,6 +27,7 @@ HEADLINES = {
     "harms": "No: synthetic images harm.",
     "no evidence": "No evidence that synthetic images help.",
 }
+REFERENCES = {"train": "training images", "select": "images held out from training"}
 DATA_TABLES = ("table1_demographics", "table2_classes")
 
 
@@ -34,6 +38,8 @@ def write_report(
     tables: Sequence[str],
     figures: Sequence[str],
     duplicates: str | None,
+    detection: str | None,
+    copies: str | None,
     config: Mapping[str, Any],
     classes: Sequence[str],
     commit: str | None,
@@ -42,7 +48,9 @@ def write_report(
 
     `tables` are HTML fragments and `figures` PNG files, known by their stems; a figure's caption is the `.rst` file
     of its name beside the page's template. `verdict` (JSON), `tests` and `duplicates` (CSV) are as the statistics and
-    the data report write them; `duplicates` is None where only scores are there.
+    the data report write them; `duplicates` is None where only scores are there, and
+    `detection` (CSV of `detect_synthetic`) where no images are held out; `copies` (CSV of `flag_copies`) where they are
+    not looked for among all images.
     """
     pictures = {Path(path).stem: Path(path) for path in figures}
     fragments = {Path(path).stem: Markup(Path(path).read_text(encoding="utf-8")) for path in tables}
@@ -72,11 +80,14 @@ def write_report(
         pictures={
             "real": "samples_real" in pictures,
             "synthetic": [name for name in pictures if name.startswith("samples_synthetic_")],
+            "pairs": [name for name in pictures if name.startswith("closest_pairs_")],
             "progression": [name for name in pictures if name.startswith("figure3_")],
         },
         tables=fragments,
         data_tables=[fragments[name] for name in DATA_TABLES if name in fragments],
         duplicates=_duplicates(duplicates),
+        copies=_copies(copies, config["memorization"]["filter_copies"] == "drop"),
+        alarms=_alarms(detection, config["fidelity"]["detector"]["alarm"]),
         tests=_tests(pd.read_csv(tests)),
         version=VERSION,
         commit=commit,
@@ -99,9 +110,13 @@ def _figure(path: Path) -> Markup:
 
 def _selection(config: Mapping[str, Any]) -> str:
     name = config["fidelity"]["selection"]
-    extractor = config["fidelity"]["metrics"][name].get("extractor")
-    shown = name.upper() if name == "fid" else name
-    return f"the lowest {shown} ({extractor} features, against training images)" if extractor else f"the lowest {shown}"
+    if name == LAST:
+        return "the last one, whatever its scores,"
+    entry = config["fidelity"]["metrics"][name]
+    made_with = [f"{entry['extractor']} features"] if "extractor" in entry else []
+    made_with += [f"against {REFERENCES[entry['reference']]}"] if "reference" in entry else []
+    shown = METRIC_NAMES.get(entry["metric"], entry["metric"])
+    return f"the lowest {shown} ({', '.join(made_with)})" if made_with else f"the lowest {shown}"
 
 
 def _duplicates(path: str | None) -> str:
@@ -111,6 +126,25 @@ def _duplicates(path: str | None) -> str:
     if pairs == 0:
         return "No two images are copies of one another, exact or near."
     return f"{pairs} pairs of images are exact or near copies; each pair lies in one split (scores/duplicates.csv)."
+
+
+def _alarms(detection: str | None, threshold: float) -> list[str]:
+    """What the detector of synthetic images warns of."""
+    if detection is None:
+        return []
+    found = pd.read_csv(detection, dtype={"generator": str, "class": str}, keep_default_na=False, na_values=[""])
+    own = found[found["generator"] != NULL].groupby("generator", sort=False)
+    return [warning for name, rows in own if (warning := alarm(rows, name, threshold))]
+
+
+def _copies(path: str | None, dropped: bool) -> str:
+    """How many of all synthetic images were flagged as copies, by generator."""
+    if path is None:
+        return ""
+    flagged = pd.read_csv(path, dtype={"generator": str}, keep_default_na=False).groupby("generator", sort=False)
+    counts = ", ".join(f"{rows['flagged'].sum()} of {len(rows)} ({name})" for name, rows in flagged)
+    end = "were kept from the classifiers" if dropped else "stay in the training data"
+    return f"Of all synthetic images these were flagged as copies and {end}: {counts}."
 
 
 def _tests(tests: pd.DataFrame) -> str:

@@ -202,22 +202,26 @@ def draw_progression(
     pdf: str | Path,
     classes: Sequence[str],
     extractor: str,
+    reference: str,
     study: str,
     protocol: str,
 ) -> None:
-    """Figure 3: the first four samples of each checkpoint (shards in any order), FID by `extractor` below.
+    """Figure 3: the first four samples of each class and checkpoint (shards in any order), FID by `extractor` below.
 
     Of more than `STEPS` checkpoints the first, the last and those at about equal distances between them.
     """
     scores = read_scores(curves)
-    scores = scores[(scores["metric"] == "fid") & (scores["extractor"] == extractor)]
+    names = {"metric": "fid", "extractor": extractor, "reference": reference}
+    scores = scores[(scores[list(names)] == pd.Series(names)).all(axis=1)]
     images: dict[str, dict[int, np.ndarray]] = {name: {} for name in classes}
-    found = pd.concat([pd.read_parquet(shard, columns=["generator", "label", "step"]).head(1) for shard in samples])
+    found = pd.concat([pd.read_parquet(shard, columns=["generator", "step"]).head(1) for shard in samples])
     steps = np.unique(found["step"])
     steps = steps[np.unique(np.linspace(0, len(steps) - 1, STEPS).round().astype(int))]
-    for shard, row in zip(samples, found.itertuples(), strict=True):
-        if row.step in steps:
-            images[row.label][int(row.step)] = read_shard(shard, count=4)[0]
+    for shard, step in zip(samples, found["step"], strict=True):
+        if step in steps:
+            pixels, rows = read_shard(shard, columns=["label"])
+            for name in rows["label"].unique():
+                images[name][int(step)] = pixels[rows["label"] == name][:4]
     fid = {name: dict(zip(own["step"].astype(int), own["value"], strict=True)) for name, own in scores.groupby("class")}
     generator = found["generator"].iloc[0]
     note = " ".join([f"FID with {extractor} features." if extractor else "", provenance(study, protocol)]).strip()

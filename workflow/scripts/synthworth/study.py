@@ -14,6 +14,9 @@ from synthworth.contradictions import contradictions
 from synthworth.errors import StudyError
 from synthworth.manifest import EXAMPLE, derive_classes, list_folder, read_manifest
 
+# The end of an arm's name whose synthetic images are without those that were flagged as copies.
+WITHOUT_COPIES = "-without_copies"
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -116,11 +119,17 @@ class Study:
                 "balance": value.get("balance", "none"),
                 "classifiers": tuple(value.get("classifiers") or self.config["classifiers"]),
             }
-            if isinstance(doses, list):
-                arms |= {f"{entry}+{dose}": Arm(f"{entry}+{dose}", dose=dose, **shared) for dose in doses}
-            else:
-                arms[entry] = Arm(entry, dose=doses, **shared)
+            of_doses = {f"{entry}+{dose}": dose for dose in doses} if isinstance(doses, list) else {entry: doses}
+            for name, dose in of_doses.items():
+                # Other training data, and so another arm, which says so.
+                full = f"{name}{WITHOUT_COPIES}" if shared["generator"] and self.drops_copies else name
+                arms[full] = Arm(full, dose=dose, **shared)
         return arms
+
+    @property
+    def drops_copies(self) -> bool:
+        """Whether images that are copies of training images are kept from the classifiers."""
+        return self.config["memorization"]["filter_copies"] == "drop"
 
     @cached_property
     def runs(self) -> list[Run]:
@@ -135,6 +144,10 @@ class Study:
     def scopes(self, generator: str) -> list[str]:
         """What each model of a generator is trained on: the classes, or `all` for one joint model."""
         return ["all"] if self.config["generators"][generator].get("scope") == "all" else list(self.classes)
+
+    def classes_of(self, scope: str) -> list[str]:
+        """The classes that a model of a scope makes images of."""
+        return list(self.classes) if scope == "all" else [scope]
 
     def scope(self, generator: str, name: str) -> str:
         """The scope of the model that makes images of the class `name`."""

@@ -39,21 +39,24 @@ def sample_checkpoint(
     checkpoint: str,
     output: str,
     names: dict[str, Any],
+    subjects: list[dict[str, Any]],
     first: int,
     last: int,
     settings: dict[str, Any],
     batch_size: int,
     texts: str | None = None,
 ) -> None:
-    """Draws the images `first` to `last` of a class from a checkpoint folder and writes them as a shard.
+    """Draws the images `first` to `last` of some classes from a checkpoint folder and writes them as a shard.
 
-    `names` identifies the images: study_seed, generator, method, scope, step, name (the class), label and prompts.
-    `texts` is the index (CSV) of the training images, where their texts are the prompts.
+    `names` identifies the images: study_seed, generator, method, scope and step; so does, of each class, its entry in
+    `subjects`: name, label and prompts. `texts` is the index (CSV) of the training images, where their texts are the
+    prompts.
     """
-    rows = conditions(names, _texts(texts, names["name"]), first, last)
+    parts = [conditions(names | subject, _texts(texts, subject["name"]), first, last) for subject in subjects]
+    rows = pd.concat(parts, ignore_index=True)
     batches = sample(names["method"], Path(checkpoint), rows, settings, batch_size)
-    columns = {"generator": names["generator"], "scope": names["scope"], "step": names["step"], "label": names["name"]}
-    write_shard(output, batches, rows.assign(**columns))
+    columns = {"generator": names["generator"], "scope": names["scope"], "step": names["step"]}
+    write_shard(output, batches, rows.assign(label=rows["class"], **columns))
 
 
 def synthesize_shard(
@@ -61,6 +64,7 @@ def synthesize_shard(
     checkpoints: str,
     output: str,
     names: dict[str, Any],
+    subject: dict[str, Any],
     first: int,
     last: int,
     settings: dict[str, Any],
@@ -69,14 +73,15 @@ def synthesize_shard(
 ) -> None:
     """Draws the images `first` to `last` of a class from the checkpoint chosen for it in `selected` (JSON).
 
-    `checkpoints` is the folder of the generator's checkpoints, `<scope>/step-<step>` under it.
+    `names` are study_seed, generator and method, `subject` the name, label and prompts of the class. `checkpoints` is
+    the folder of the generator's checkpoints, `<scope>/step-<step>` under it.
     """
-    choice = read_selection(selected)[names["name"]]
+    choice = read_selection(selected)[subject["name"]]
     chosen = {"scope": choice["scope"], "step": choice["step"]}
     folder = Path(checkpoints) / choice["scope"] / f"step-{choice['step']}"
     if not folder.is_dir():
         raise StudyError("The chosen checkpoint is gone.", [f"make it again with: snakemake {folder}"])
-    sample_checkpoint(str(folder), output, names | chosen, first, last, settings, batch_size, texts)
+    sample_checkpoint(str(folder), output, names | chosen, [subject], first, last, settings, batch_size, texts)
 
 
 def _texts(index: str | None, name: str) -> list[str]:

@@ -12,8 +12,8 @@ from synthworth.files import replacing
 
 
 def record_weights(paths: Sequence[str], output: str, architectures: Mapping[str, str]) -> None:
-    """Writes {name: SHA-256} of weights as JSON: files, by their names, and the safetensors files in folders of base
-    models, by the name of the model and their place in its folder.
+    """Writes {name: SHA-256} of weights as JSON: files, by their names, and those in folders of base models and
+    extractors, by that name and their place in the folder.
 
     `architectures` are the names that the config gives timm, by config key; a StudyError lists those it does not know.
     """
@@ -35,8 +35,9 @@ def record_weights(paths: Sequence[str], output: str, architectures: Mapping[str
 def _files(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
     for path in paths:
         if path.is_dir():
-            # <name of the base model>/pipeline
-            inside = sorted(path.rglob("*.safetensors"))
-            yield from ((f"{path.parent.name}/{file.relative_to(path)}", file) for file in inside)
+            # <name of the base model>/pipeline, <name of the extractor>
+            name = path.parent.name if path.name == "pipeline" else path.name
+            inside = sorted(file for file in path.rglob("*") if file.suffix in (".safetensors", ".pt", ".bin"))
+            yield from ((f"{name}/{file.relative_to(path)}", file) for file in inside)
         else:
             yield path.name, path

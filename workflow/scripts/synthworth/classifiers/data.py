@@ -83,12 +83,16 @@ def real_images(images: Path, index: Path, classes: Sequence[str]) -> tuple[Imag
     return _table(pixels, _targets(frame["class"], classes, index)), frame
 
 
-def synthetic_images(shards: Sequence[Path], classes: Sequence[str], per_class: int, size: int) -> ImageTable:
+def synthetic_images(
+    shards: Sequence[Path], classes: Sequence[str], per_class: int, size: int, copies: Sequence[Path] = ()
+) -> ImageTable:
     """The first `per_class` images of each class in the order of their `index`, whatever shard they lie in.
 
     The rows go by index, then class: those of a smaller `per_class` are the first ones of a larger. Images of
-    another size are resized to `size` pixels. The shards' `label` is the class. Raises StudyError where there are
-    too few, and where an image of a class comes twice.
+    another size are resized to `size` pixels. The shards' `label` is the class. `copies`, one CSV for each shard where
+    they are given, say which images are copies of training images (columns index and flagged): of the `per_class`
+    these are left out. Raises StudyError where there are too few or none is left, and where an image of a class comes
+    twice.
     """
     rows = pd.concat(
         [pd.read_parquet(path, columns=["label", "index"]).assign(shard=i) for i, path in enumerate(shards)]
@@ -96,6 +100,11 @@ def synthetic_images(shards: Sequence[Path], classes: Sequence[str], per_class: 
         ignore_index=True,
     )
     rows["row"] = rows.groupby("shard").cumcount()
+    rows["copy"] = False
+    for position, path in enumerate(copies):
+        flagged = pd.read_csv(path).set_index("index")["flagged"]
+        own = rows["shard"] == position
+        rows.loc[own, "copy"] = flagged.loc[rows.loc[own, "index"]].to_numpy(bool)
     rows["target"] = _targets(rows["label"], classes, "the shards")
     problems = [
         f"class {name}: {found} synthetic images, {per_class} are wanted: raise the number that is synthesized, or "
@@ -109,7 +118,12 @@ def synthetic_images(shards: Sequence[Path], classes: Sequence[str], per_class: 
         raise StudyError("The synthetic images do not suffice", problems)
     rows = rows.sort_values(["target", "index"])
     rows["rank"] = rows.groupby("target").cumcount()
-    rows = rows[rows["rank"] < per_class].sort_values(["rank", "target"], ignore_index=True)
+    rows = rows[(rows["rank"] < per_class) & ~rows["copy"]].sort_values(["rank", "target"], ignore_index=True)
+    empty = [name for target, name in enumerate(classes) if target not in set(rows["target"])]
+    if empty and per_class > 0:
+        remedy = "train on more images or fewer steps, or set memorization.filter_copies to flag"
+        problems = [f"class {name}: all {per_class} images are copies; {remedy}" for name in empty]
+        raise StudyError("The synthetic images are copies of training images", problems)
     sources = []
     for position in sorted(rows["shard"].unique()):
         wanted = rows["shard"] == position
@@ -128,12 +142,14 @@ def training_images(
     classes: Sequence[str],
     *,
     shards: Sequence[Path] = (),
+    copies: Sequence[Path] = (),
     per_class: int = 0,
     balance: Balance = "none",
     run_seed: int = 0,
 ) -> ImageTable:
     """A run's training set: the real images, `per_class` synthetic ones of each class, and copies that balance it.
 
+    `shards` and `copies` are as of `synthetic_images`.
     Real images come first, at the same rows in every arm. `oversample` adds rows of each minority class, drawn
     with replacement by `run_seed`, up to the count of the largest class.
     """
@@ -144,7 +160,7 @@ def training_images(
         raise StudyError("A class cannot be learned", absent)
     table = real
     if per_class > 0:
-        synthetic = synthetic_images(shards, classes, per_class, real.size)
+        synthetic = synthetic_images(shards, classes, per_class, real.size, copies)
         table = ImageTable(
             real.sources + synthetic.sources,
             np.concatenate([real.source, synthetic.source + len(real.sources)]),

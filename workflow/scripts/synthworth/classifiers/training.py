@@ -64,6 +64,7 @@ def train_classifier(
     augmentation: Mapping[str, float | Sequence[float]],
     run_seed: int,
     shards: Sequence[Path] = (),
+    copies: Sequence[Path] = (),
     per_class: int = 0,
     balance: Balance = "none",
     pretrained: Path | None = None,
@@ -77,16 +78,23 @@ def train_classifier(
 ) -> None:
     """Trains one run and writes the folder `output`: the weights of the best epoch, their config, `history.csv`.
 
-    Images and indices are those of the splits `train` and `select`; `shards`, `per_class` and `balance` make the
-    arm (`data.training_images`); `augmentation` holds the keywords of `training_augmentation` but the seed. The
-    defaults are the paper's (section 2.3: Adam, cross-entropy, batches of 8, dropout before the last layer); `fit`
+    Images and indices are those of the splits `train` and `select`; `shards`, `copies`, `per_class` and `balance`
+    make the arm (`data.training_images`); `augmentation` holds the keywords of `training_augmentation` but the seed.
+    The defaults are the paper's (section 2.3: Adam, cross-entropy, batches of 8, dropout before the last layer); `fit`
     tells of the rest. All randomness (new layers, order, dropout, augmentation, oversampling) comes from
     `run_seed`: on a CPU, the same seed and number of threads give the same weights bit for bit.
     """
     # OpenCV's own threads, one for each core of the machine, would come on top of each worker's.
     cv2.setNumThreads(0)
     training = training_images(
-        train_images, train_index, classes, shards=shards, per_class=per_class, balance=balance, run_seed=run_seed
+        train_images,
+        train_index,
+        classes,
+        shards=shards,
+        copies=copies,
+        per_class=per_class,
+        balance=balance,
+        run_seed=run_seed,
     )
     selection, _ = real_images(select_images, select_index, classes)
     torch.manual_seed(seed(run_seed, "weights"))

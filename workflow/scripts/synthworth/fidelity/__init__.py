@@ -4,7 +4,10 @@ A metric is a module of this package that is named as the metric and holds
 
 - `READS`: what it is computed from, `"features"` (float [n, d] of an extractor) or `"images"` (uint8 [n, h, w, c]);
 - `HAS_REFERENCE`: whether it compares the synthetic set with a real one;
-- a function of the metric's own name: `f(synthetic)`, or `f(reference, synthetic)` for one with a reference.
+- `NAMES`: what its values are called, one row of scores each, and `SCALES`: what each can be (`uncertainty.RANGES`);
+- a function of the metric's own name: `f(synthetic)`, or `f(reference, synthetic)` for one with a reference, which
+  returns a number, or a tuple of them in the order of `NAMES`;
+- `on_subsets`, of the same sets: a function of rows of each that gives the metric of those, from what is computed once.
 
 Adding a metric is adding such a module. Metrics are imported by name, so that a job's fingerprint, that of
 `fidelity.<metric>`, holds the code of its own metric only: a new metric makes no old score stale. Nothing here
@@ -14,22 +17,28 @@ imports torch: a scoring job starts in a fraction of a second.
 import csv
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
 from synthworth.errors import StudyError
+from synthworth.features import load_features
+from synthworth.fidelity.uncertainty import floor, interval
 from synthworth.files import replacing
 
 # What a score says of the checkpoint, in the order of its row; `selected` is added once checkpoints are chosen.
 CHECKPOINT_COLUMNS = ("generator", "scope", "class", "step")
-SCORE_COLUMNS = (*CHECKPOINT_COLUMNS, "metric", "extractor", "reference", "n_synthetic", "n_reference", "value")
+MEASURE_COLUMNS = ("metric", "extractor", "reference")
+SCORE_COLUMNS = (*CHECKPOINT_COLUMNS, *MEASURE_COLUMNS, "n_synthetic", "n_reference", "value", "low", "high")
+# The floor of a metric of pairs of images is measured among so many times the images of a set.
+PAIRED = 3
+FLOOR_COLUMNS = ("class", *MEASURE_COLUMNS, "floor", "floor_high", "floor_n_synthetic", "floor_n_reference")
 
 
-def score(metric: str, synthetic: np.ndarray, reference: np.ndarray | None = None) -> float:
-    """The value of a metric, by its name, for a set of synthetic images or of their features.
+def score(metric: str, synthetic: np.ndarray, reference: np.ndarray | None = None) -> dict[str, float]:
+    """The values of a metric, each by its name, for a set of synthetic images or of their features.
 
     `synthetic` and `reference` are arrays as the metric's `READS` says; `reference` is given if and only if the
     metric has one. StudyError for an unknown metric or for data that the metric is not defined on.
@@ -38,7 +47,8 @@ def score(metric: str, synthetic: np.ndarray, reference: np.ndarray | None = Non
     if (reference is not None) != module.HAS_REFERENCE:
         raise ValueError(f"{metric} is computed {'against' if module.HAS_REFERENCE else 'without'} a reference")
     sets = (synthetic,) if reference is None else (reference, synthetic)
-    return float(getattr(module, metric)(*sets))
+    values = np.atleast_1d(getattr(module, metric)(*sets))
+    return dict(zip(module.NAMES, values.astype(float).tolist(), strict=True))
 
 
 def score_checkpoint(
@@ -48,31 +58,102 @@ def score_checkpoint(
     reference: Path | None,
     output: Path,
     names: Mapping[str, str | int],
+    classes: Sequence[str],
+    reference_images: int | None,
+    confidence: float,
+    replicates: int,
+    seed: int,
 ) -> None:
-    """Scores one class of one checkpoint and writes the score as a CSV of one row, columns `SCORE_COLUMNS`.
+    """Scores one checkpoint and writes a CSV, columns `SCORE_COLUMNS`, with a row per class and value of the metric.
 
-    `images` is a shard (Parquet), `features` and `reference` are npz files with `features` [n, d]; only those that
-    the metric needs are read. `names` says whose score it is: `generator`, `scope`, `class`, `step`, and, for a
-    metric of features, `extractor` and (the name of the) `reference`. Those two are empty, and `n_reference` is 0,
-    where a metric has none.
+    `images` is a shard (Parquet), `features` and `reference` are npz files as `features` writes them; only those that
+    the metric needs are read. Of a class's real images the first `reference_images` count (None: all), as the paper
+    takes the first 50; all of them where there are fewer. `names` says whose scores they are: `generator`, `scope`,
+    `step`, and, for a metric of features, `extractor` and `reference` (the split). Those two are empty, and
+    `n_reference` is 0, where a metric has none. `low` and `high` are the interval of `uncertainty.interval`; empty
+    where there are too few images for any.
     """
     module = metric_module(metric)
-    by_features = module.READS == "features"
-    read, source = (_features, features) if by_features else (_images, images)
-    synthetic = read(source)
-    real = read(reference) if module.HAS_REFERENCE else None
-    row = {column: names[column] for column in CHECKPOINT_COLUMNS} | {
-        "metric": metric,
-        "extractor": names["extractor"] if by_features else "",
-        "reference": names["reference"] if module.HAS_REFERENCE else "",
-        "n_synthetic": len(synthetic),
-        "n_reference": 0 if real is None else len(real),
-        "value": repr(score(metric, synthetic, real)),
-    }
-    with replacing(output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, SCORE_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerow(row)
+    synthetic = _read(features if module.READS == "features" else images, module.READS)
+    real = _read(reference, "features") if module.HAS_REFERENCE else None
+    rows = []
+    for name in classes:
+        own, _ = _of_class(synthetic, name)
+        others, patients = (None, None) if real is None else _of_class(real, name, reference_images)
+        values = score(metric, own, others)
+        between = interval(
+            getattr(module, metric),
+            own,
+            others,
+            scales=module.SCALES,
+            confidence=confidence,
+            replicates=replicates,
+            seed=seed,
+            prepare=module.on_subsets,
+            patients=patients,
+        )
+        # One without an end, of too few images, says nothing.
+        intervals = [ends if np.isfinite(ends).all() else ("", "") for ends in between.tolist()]
+        shared = {column: names.get(column, name) for column in CHECKPOINT_COLUMNS} | _measure(names)
+        shared |= {"n_synthetic": len(own), "n_reference": 0 if others is None else len(others)}
+        rows += [
+            shared | {"metric": key, "value": value, "low": low, "high": high}
+            for (key, value), (low, high) in zip(values.items(), intervals, strict=True)
+        ]
+    _write(output, SCORE_COLUMNS, rows)
+
+
+def measure_floor(
+    metric: str,
+    images: Path | None,
+    index: Path | None,
+    features: Path | None,
+    output: Path,
+    names: Mapping[str, str],
+    classes: Sequence[str],
+    synthetic_images: int,
+    reference_images: int | None,
+    replicates: int,
+    seed: int,
+) -> None:
+    """What a metric says of real images alone: a CSV, columns `FLOOR_COLUMNS`, a row per class and value.
+
+    `floor` is the metric's median, `floor_high` its 95 % quantile, over random disjoint sets of the real training
+    images, in the numbers of a checkpoint's scores or, where there are too few, in the same proportion: those used
+    stand beside it; empty where the metric is not defined on so few. `images` (uint8 array file) and its `index` (CSV),
+    or `features`, are read, as the metric asks.
+    """
+    module = metric_module(metric)
+    real = _read(features, "features") if module.READS == "features" else _read_split(images, index)
+    rows = []
+    for name in classes:
+        # All pairs of many images would take hours.
+        most = PAIRED * synthetic_images if module.READS == "images" else None
+        own, patients = _of_class(real, name, most)
+        n_reference = min(reference_images or len(own), len(own)) if module.HAS_REFERENCE else 0
+        shared = {"class": name} | _measure(names)
+        try:
+            lowest = floor(
+                getattr(module, metric),
+                own,
+                synthetic_images,
+                n_reference,
+                has_reference=module.HAS_REFERENCE,
+                replicates=replicates,
+                seed=seed,
+                prepare=module.on_subsets,
+                patients=patients,
+            )
+        except StudyError as error:
+            print(f"class {name}: {error}", flush=True)
+            rows += [shared | {"metric": key} for key in module.NAMES]
+            continue
+        shared |= {"floor_n_synthetic": lowest.n_synthetic, "floor_n_reference": lowest.n_reference}
+        rows += [
+            shared | {"metric": key, "floor": median, "floor_high": upper}
+            for key, median, upper in zip(module.NAMES, lowest.median.tolist(), lowest.upper.tolist(), strict=True)
+        ]
+    _write(output, FLOOR_COLUMNS, rows)
 
 
 def metric_module(metric: str) -> ModuleType:
@@ -84,13 +165,41 @@ def metric_module(metric: str) -> ModuleType:
     return module
 
 
-def _features(path: Path) -> np.ndarray:
-    with np.load(path) as arrays:
-        return arrays["features"]
+# Items, the class of each and, of real ones, the patient.
+Labelled = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
-def _images(path: Path) -> np.ndarray:
-    # pyarrow costs most of a scoring job's start, and a metric of features does without it.
+def _read(path: Path, what: str) -> Labelled:
+    if what == "features":
+        found = load_features(path)
+        return found.features, found.labels, found.patients
+    # pyarrow and pandas cost most of a scoring job's start, and a metric of features does without them.
     from synthworth.shards import read_shard
 
-    return read_shard(path, columns=())[0]
+    images, rows = read_shard(path, columns=["label"])
+    return images, rows["label"].to_numpy(), None
+
+
+def _read_split(images: Path, index: Path) -> Labelled:
+    import pandas as pd
+
+    rows = pd.read_csv(index, dtype=str, keep_default_na=False)
+    return np.load(images, mmap_mode="r"), rows["class"].to_numpy(), rows["patient"].to_numpy()
+
+
+def _of_class(items: Labelled, name: str, count: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The first `count` items of a class, and their patients."""
+    values, labels, patients = items
+    rows = np.flatnonzero(labels == name)[:count]
+    return values[rows], None if patients is None else patients[rows]
+
+
+def _measure(names: Mapping[str, str | int]) -> dict[str, str | int]:
+    return {column: names.get(column, "") for column in ("extractor", "reference")}
+
+
+def _write(output: Path, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
+    with replacing(output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -9,28 +9,58 @@ one of 2048 x 2048, singular and solved only to 4 digits.
 FID is biased upwards in small sets: read it beside the numbers of images, and compare only at equal ones.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from synthworth.errors import StudyError
+from synthworth.fidelity.feature_sets import check_features
 
 READS = "features"
 HAS_REFERENCE = True
+NAMES = ("fid",)
+SCALES = ("positive",)
 
 
-def fid(reference_features: np.ndarray, synthetic_features: np.ndarray) -> float:
+def fid(reference: np.ndarray, synthetic: np.ndarray) -> float:
     """The Fréchet distance of two sets of features, float32 or float64 [n, d] each, computed in float64.
 
     Symmetric; 0 for identical sets, up to rounding of 1e-12 of the features' total variance. StudyError for fewer
     than 2 rows, different d, or a value that is not finite.
     """
-    _check(reference_features, synthetic_features)
-    means, centred = zip(*(_centred(x) for x in (reference_features, synthetic_features)), strict=True)
+    check_features("FID", 2, reference=reference, synthetic=synthetic)
+    means, centred = zip(*(_centred(x) for x in (reference, synthetic)), strict=True)
     a, b = centred
     variances = np.sum(a**2) + np.sum(b**2)
     if min(len(a), len(b)) > a.shape[1]:
         a, b = _triangular(a), _triangular(b)
     root = np.linalg.svd(a @ b.T, compute_uv=False).sum()
     return float(np.sum((means[0] - means[1]) ** 2) + variances - 2 * root)
+
+
+def on_subsets(reference: np.ndarray, synthetic: np.ndarray) -> Callable[[np.ndarray, np.ndarray], float]:
+    """A function of rows of the reference and rows of the synthetic set: the FID of those.
+
+    Where images are fewer than features it works on inner products, made once: all that the distance hangs on.
+    """
+    check_features("FID", 2, reference=reference, synthetic=synthetic)
+    if min(len(reference), len(synthetic)) > reference.shape[1]:
+        return lambda rows, others: fid(reference[rows], synthetic[others])
+    # About the common mean, so that little is lost in differences.
+    shift = np.concatenate([reference, synthetic]).mean(axis=0, dtype=np.float64)
+    x, y = reference - shift, synthetic - shift
+    within, within_synthetic, across = x @ x.T, y @ y.T, x @ y.T
+
+    def value(rows: np.ndarray, others: np.ndarray) -> float:
+        check_features("FID", 2, reference=x[rows], synthetic=y[others])
+        a, b = within[np.ix_(rows, rows)], within_synthetic[np.ix_(others, others)]
+        c = across[np.ix_(rows, others)]
+        means = a.mean() + b.mean() - 2 * c.mean()
+        variances = sum((np.trace(g) - g.sum() / len(g)) / (len(g) - 1) for g in (a, b))
+        centred = c - c.mean(axis=0) - c.mean(axis=1, keepdims=True) + c.mean()
+        root = np.linalg.svd(centred, compute_uv=False).sum() / np.sqrt((len(a) - 1) * (len(b) - 1))
+        return float(means + variances - 2 * root)
+
+    return value
 
 
 def _centred(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -46,27 +76,3 @@ def _triangular(x: np.ndarray) -> np.ndarray:
     Not the root of the covariance by eigenvalues: that would square, and so halve the digits of, small ones.
     """
     return np.linalg.qr(x, mode="r")
-
-
-def _check(reference: np.ndarray, synthetic: np.ndarray) -> None:
-    sets = {"reference": reference, "synthetic": synthetic}
-    problems = [f"{name} features have shape {x.shape}, not [n, d]" for name, x in sets.items() if x.ndim != 2]
-    if not problems:
-        problems += [
-            f"{name} set: {len(x)} image(s), at least 2 are needed for a covariance; ask for more images"
-            for name, x in sets.items()
-            if len(x) < 2
-        ]
-        problems += [
-            f"{name} features: {np.count_nonzero(~np.isfinite(x).all(axis=1))} of {len(x)} images have values that are "
-            "not finite; check the extractor's weights"
-            for name, x in sets.items()
-            if not np.isfinite(x).all()
-        ]
-        if reference.shape[1] != synthetic.shape[1]:
-            problems.append(
-                f"{reference.shape[1]} reference and {synthetic.shape[1]} synthetic features per image: "
-                "two different extractors made them; extract both anew"
-            )
-    if problems:
-        raise StudyError("FID is not defined on these features.", problems)

@@ -11,6 +11,7 @@ pair; the fifth, of the product, is separable. One channel of a grey image stand
 touches stays in the processor's cache. OpenCV's threads are the process's own affair.
 """
 
+from collections.abc import Callable
 from itertools import combinations
 
 import cv2
@@ -21,6 +22,8 @@ from synthworth.resizing import resize
 
 READS = "images"
 HAS_REFERENCE = False
+NAMES = ("ms_ssim",)
+SCALES = ("unit",)
 
 SIZE = 299
 WINDOW = 11
@@ -32,9 +35,21 @@ CONTRAST_CONSTANT = (0.03 * 255) ** 2
 
 def ms_ssim(images: np.ndarray) -> float:
     """The mean MS-SSIM, in [0, 1], over all pairs of uint8 images [n, height, width, 1 or 3]; StudyError for n < 2."""
-    if len(images) < 2:
-        raise StudyError("MS-SSIM is not defined on this set.", [f"{len(images)} image(s), at least 2 are needed"])
-    return float(ms_ssim_pairs(images).mean())
+    return on_subsets(images)(np.arange(len(images)))
+
+
+def on_subsets(images: np.ndarray) -> Callable[[np.ndarray], float]:
+    """A function of rows: the mean MS-SSIM over all pairs of those, from pairs made once."""
+    pairs = np.zeros((len(images), len(images)))
+    pairs[np.triu_indices(len(images), 1)] = ms_ssim_pairs(images)
+    pairs += pairs.T
+
+    def value(rows: np.ndarray) -> float:
+        if len(rows) < 2:
+            raise StudyError("MS-SSIM is not defined on this set.", [f"{len(rows)} image(s), at least 2 are needed"])
+        return float(pairs[np.ix_(rows, rows)].sum() / (len(rows) * (len(rows) - 1)))
+
+    return value
 
 
 def ms_ssim_pairs(images: np.ndarray) -> np.ndarray:

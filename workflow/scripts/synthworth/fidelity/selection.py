@@ -13,24 +13,31 @@ import numpy as np
 import pandas as pd
 
 from synthworth.errors import StudyError
-from synthworth.fidelity import SCORE_COLUMNS
+from synthworth.fidelity import CHECKPOINT_COLUMNS, FLOOR_COLUMNS, MEASURE_COLUMNS, SCORE_COLUMNS
 from synthworth.files import replacing
 from synthworth.selected import read_selection
 
 JOINT_SCOPE = "all"
+NAMED = ("generator", "scope", "class", *MEASURE_COLUMNS)
 PER_CLASS_RULE = "For each class, the step with the lowest score; of equal ones the earliest."
 JOINT_RULE = "For all classes, the step with the lowest sum of scores over the classes; of equal ones the earliest."
+
+LAST_RULE = "The last checkpoint of each training, whatever its scores."
 
 
 def collect_curves(paths: Iterable[str | Path]) -> pd.DataFrame:
     """The rows of many score files as one frame, columns `SCORE_COLUMNS`, in the order of their names, not of files."""
-    text = dict.fromkeys(["generator", "scope", "class", "metric", "extractor", "reference"], str)
-    # A class may be named `NA`: nothing but an empty text is read as empty.
-    frames = [pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"value": ["nan"]}) for path in paths]
+    frames = [_read(path) for path in paths]
     if not frames:
         return pd.DataFrame(columns=list(SCORE_COLUMNS))
     curves = pd.concat(frames)[list(SCORE_COLUMNS)]
-    return curves.sort_values(list(SCORE_COLUMNS[:-3]), ignore_index=True)
+    return curves.sort_values([*CHECKPOINT_COLUMNS, *MEASURE_COLUMNS], ignore_index=True)
+
+
+def _read(path: str | Path) -> pd.DataFrame:
+    # A class may be named `NA`: nothing but an empty text is read as empty.
+    numbers = {"value": ["nan"]} | dict.fromkeys(["low", "high", *FLOOR_COLUMNS[-4:]], ["nan", ""])
+    return pd.read_csv(path, dtype=dict.fromkeys(NAMED, str), keep_default_na=False, na_values=numbers)
 
 
 def select_checkpoints(
@@ -95,16 +102,21 @@ def write_curves(scores: Iterable[str | Path], output: str | Path) -> None:
         collect_curves(scores).to_csv(temporary, index=False)
 
 
-def write_fidelity(curves: Sequence[str | Path], selections: Sequence[str | Path], output: str | Path) -> None:
-    """Writes the curves of all generators as one CSV, the chosen checkpoints marked.
+def write_fidelity(
+    curves: Sequence[str | Path], selections: Sequence[str | Path], floors: Sequence[str | Path], output: str | Path
+) -> None:
+    """Writes the curves of all generators as one CSV, the chosen checkpoints marked, each score beside its floor.
 
-    `selections` are the files of `save_selection`, one per curves file and in the same order.
+    `selections` are the files of `save_selection`, one per curves file and in the same order; `floors` those of
+    `measure_floor`.
     """
     chosen = {}
     for curve, selection in zip(curves, selections, strict=True):
         chosen[collect_curves([curve])["generator"].iloc[0]] = read_selection(selection)
     with replacing(output) as temporary:
-        mark_selected(collect_curves(curves), chosen).to_csv(temporary, index=False)
+        marked = mark_selected(collect_curves(curves), chosen)
+        lowest = pd.concat([_read(path) for path in floors])
+        marked.merge(lowest, how="left", on=["class", *MEASURE_COLUMNS]).to_csv(temporary, index=False)
 
 
 def save_selection(
@@ -116,18 +128,23 @@ def save_selection(
     joint: bool,
     extractor: str = "",
     reference: str = "",
+    last: int | None = None,
 ) -> None:
     """Chooses from score files (see `select_checkpoints`) and writes the choice as JSON.
 
     `{"checkpoints": {class: {scope, step, metric, extractor, reference, value}}, "rule": the rule in words}`: the
-    same choice always gives the same bytes.
+    same choice always gives the same bytes. With `last`, a step, it is chosen unseen: `scores` are not read, and the
+    value is null.
     """
     names = {"metric": metric, "extractor": extractor, "reference": reference}
-    chosen = select_checkpoints(collect_curves(scores), **names, classes=classes, joint=joint)
-    selection = {
-        "checkpoints": {row.pop("class"): row | names for row in chosen.to_dict("records")},
-        "rule": JOINT_RULE if joint else PER_CLASS_RULE,
-    }
+    if last is None:
+        chosen = select_checkpoints(collect_curves(scores), **names, classes=classes, joint=joint).to_dict("records")
+        rule = JOINT_RULE if joint else PER_CLASS_RULE
+    else:
+        scopes = {name: JOINT_SCOPE if joint else name for name in classes}
+        chosen = [{"class": name, "scope": scope, "step": last, "value": None} for name, scope in scopes.items()]
+        rule = LAST_RULE
+    selection = {"checkpoints": {row.pop("class"): row | names for row in chosen}, "rule": rule}
     with replacing(output) as temporary:
         text = json.dumps(selection, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -79,8 +79,9 @@ def train_generator(
     """One segment of a training: from `state` (None: from scratch) to `step`, written as checkpoint and next state.
 
     `images` is a uint8 array file [n, size, size, channels], `index` the CSV of its rows; the model sees the images
-    of `classes`. `memory` are the keys of `settings["training"]` that say how it fits into memory. `base`, `encodings` and `prior` are as in `TrainingSet`. With several `processes`, one per GPU, each
-    does its part of every batch.
+    of `classes`. `memory` are the keys of `settings["training"]` that say how it fits into memory. `base`,
+    `encodings` and `prior` are as in `TrainingSet`. With several `processes`, one per GPU, each does its part of
+    every batch.
     """
     index_rows = pd.read_csv(index, dtype=str, keep_default_na=False)
     chosen = np.flatnonzero(index_rows["class"].isin(classes))

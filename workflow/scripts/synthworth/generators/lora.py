@@ -4,7 +4,8 @@ Schaudt et al. 2023, section 3.2.4. A checkpoint is the base model's folder with
 in it, which `StableDiffusionPipeline.load_lora_weights` reads.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 
 from synthworth import seeds
+from synthworth.errors import StudyError
 from synthworth.generators import TrainingSet
 from synthworth.generators.diffusion import DiffusionTrainer, advance
 from synthworth.generators.stable_diffusion import build_on_base, link_pipeline, load_unet
@@ -34,6 +36,7 @@ def build(data: TrainingSet, settings: dict[str, Any], seed: int, state: Path | 
     """
     unet = load_unet(data.base)
     lora = settings["lora"]
+    _require_layers(unet, lora["targets"])
     torch.manual_seed(seeds.seed(seed, "weights"))
     # Freezes all other weights.
     unet.add_adapter(
@@ -74,3 +77,16 @@ def sample(
         pipeline.unload_lora_weights()
 
     return draw(checkpoint, conditions, settings, batch_size, add_lora)
+
+
+def _require_layers(unet: UNet2DConditionModel, targets: Sequence[str]) -> None:
+    modules = dict(unet.named_modules())
+    missing = [target for target in targets if not any(f".{name}".endswith(f".{target}") for name in modules)]
+    if missing:
+        linear = [name for name, module in modules.items() if isinstance(module, torch.nn.Linear)]
+        # The last part of a name that is no number, with the numbers after it: to_q, to_out.0.
+        known = ", ".join(sorted({re.sub(r".*\.(?=[a-z])", "", name) for name in linear}))
+        raise StudyError(
+            "LoRA has no such layers to adapt.",
+            [f"generators.<name>.lora.targets: no layer is named {target}; there are {known}" for target in missing],
+        )

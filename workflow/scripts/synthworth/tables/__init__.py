@@ -10,7 +10,7 @@ import pandas as pd
 
 from synthworth.cells import read_scores
 from synthworth.protocols import provenance
-from synthworth.tables import cohort, effects, papers
+from synthworth.tables import audits, cohort, effects, fidelity, papers
 from synthworth.tables.layout import Table
 from synthworth.tables.typesetting import write_table
 
@@ -23,6 +23,10 @@ TABLES: dict[str, Callable[[pd.DataFrame, str], Table]] = {
     "table7_accuracy": papers.table7_accuracy,
     "table8_accuracy_change": papers.table8_accuracy_change,
     "table9_per_class": papers.table9_per_class,
+    "fidelity": lambda scores, _baseline: fidelity.fidelity(scores),
+    "recognition": audits.recognition,
+    "detection": audits.detection,
+    "memorization": audits.memorization,
     "effects": effects.effects,
 }
 

@@ -1,0 +1,389 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+
+from synthworth.errors import StudyError
+from synthworth.memorization.audit import Score, audit, compare_real, compare_synthetic
+from synthworth.memorization.nearest import compare_features
+from synthworth.memorization.outputs import read_reference, read_table, write_csv
+from synthworth.memorization.plants import STRENGTHS, plant_copies
+from synthworth.memorization.power import SHARES, Power, as_rows, calibrate, contrast, recall, recalls, set_powers
+from synthworth.memorization.sets import ImageSet
+from synthworth.phantoms import draw_phantoms
+from synthworth.resizing import resize
+
+TRAIN, HELD_OUT, FRESH = slice(0, 60), slice(60, 100), slice(100, 130)
+TRIALS = 60
+
+
+def features_of(images):
+    return resize(images, 8).reshape(len(images), -1).astype(float)
+
+
+def as_set(pixels, **names):
+    return ImageSet(features_of(pixels), pixels, **names)
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    """130 patients of one class, one image each: uint8 [130, 64, 64, 1]."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    draw_phantoms(folder / "manifest.csv", folder / "images", {"viral": 130}, seed=0, size=64, images_per_patient=1.0)
+    files = sorted((folder / "images").iterdir())
+    return np.stack([cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in files])[..., None]
+
+
+@pytest.fixture(scope="module")
+def train(phantoms):
+    names = [f"viral/{place}.png" for place in range(60)]
+    return as_set(phantoms[TRAIN], names=names, patients=[f"P{place // 2:03d}" for place in range(60)])
+
+
+@pytest.fixture(scope="module")
+def held_out(phantoms):
+    return as_set(phantoms[HELD_OUT], names=[f"h{place}" for place in range(40)])
+
+
+@pytest.fixture(scope="module")
+def reference(train, held_out):
+    return compare_real(train, held_out, features_of, seed=0, sources=12)
+
+
+@pytest.fixture(scope="module")
+def judge(train, held_out, reference):
+    """The audit of some images, and its scores by name."""
+
+    def judge(pixels):
+        found = audit(compare_synthetic(as_set(pixels), train, held_out, 0), reference, 0, trials=TRIALS)
+        return found, {score.name: score for score in found.scores}
+
+    return judge
+
+
+def test_a_set_of_copies_is_caught_by_every_score(phantoms, train, judge):
+    found, scores = judge(phantoms[TRAIN][:30])
+    assert scores["flagged"].value == 1
+    assert scores["auth_pct"].value == 0
+    assert scores["c_t"].value < -5
+    # Of 60 training images 39 are compared with the 39 held-out ones, the copied one or not.
+    assert scores["gap"].value < -0.4
+    assert all(scores[name].copying for name in ("flagged", "auth_pct", "c_t", "gap"))
+    assert scores["duplicates"].value == 0
+    assert found.images["similar_patient"].tolist() == train.patients[:30]
+    assert found.images["nearest_patient"].tolist() == train.patients[:30]
+    assert found.images["nearest_image"].tolist() == train.names[:30]
+
+
+def test_real_images_of_new_patients_are_not(phantoms, judge):
+    _, scores = judge(phantoms[FRESH])
+    assert not any(score.copying for score in scores.values())
+    assert scores["flagged"].value <= 1 / 30
+    assert abs(scores["c_t"].value) < 3
+    assert abs(scores["gap"].value) < 0.1
+    for name in ("auth_pct", "gap"):
+        assert scores[name].reference_low <= scores[name].value <= scores[name].reference_high
+
+
+def test_images_of_nothing_are_not(judge):
+    noise = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 1), dtype=np.uint8)
+    found, scores = judge(noise)
+    assert not found.images["flagged"].any()
+    assert scores["auth_pct"].value == 100
+    assert not scores["c_t"].copying
+
+
+def test_scores_follow_the_share_of_copies(phantoms, judge):
+    curves = {name: [] for name in ("flagged", "auth_pct", "c_t", "gap")}
+    copies = plant_copies(phantoms[TRAIN], seed=4, sources=20)[0][:20]
+    for count in (0, 5, 10, 15, 20):
+        _, scores = judge(np.concatenate([copies[:count], phantoms[FRESH][: 20 - count]]))
+        for name, curve in curves.items():
+            curve.append(scores[name].value)
+    assert curves["flagged"] == sorted(curves["flagged"])
+    assert curves["flagged"][-1] - curves["flagged"][0] > 0.9
+    for name in ("auth_pct", "c_t", "gap"):
+        assert curves[name] == sorted(curves[name], reverse=True)
+
+
+def test_a_collapsed_generator_has_duplicates_but_no_copies(phantoms, judge):
+    found, scores = judge(np.repeat(phantoms[FRESH][:1], 12, axis=0))
+    assert scores["duplicates"].value == 1
+    assert scores["duplicates"].copying
+    assert scores["duplicates"].reference < 0.1
+    assert scores["flagged"].value == 0
+    assert found.images["duplicate"].all()
+
+
+def test_power_is_measured_through_the_same_pipeline(train, held_out, reference, judge, phantoms):
+    found, scores = judge(phantoms[FRESH])
+    table = found.power[found.power["score"] == "flagged"].set_index(["perturbation", "strength"])
+    copies, plants = plant_copies(train.pixels, seed=0, sources=12)
+    alone = compare_synthetic(as_set(copies), train, held_out, 0)
+    for (name, strength), own in plants.groupby(["perturbation", "strength"]):
+        flagged = alone["similarity"][own.index] > found.alarm.threshold
+        expected = binomtest(int(flagged.sum()), 12).proportion_ci(0.95, method="exact")
+        row = table.loc[(name, strength)]
+        assert row[["power", "low", "high", "n"]].tolist() == pytest.approx([flagged.mean(), *expected, 12])
+    assert table.loc[("exact", 0), "power"] == table.loc[("flip", 0), "power"] == 1
+    assert scores["flagged"].power.value == pytest.approx(table["power"].mean())
+    mild = [(name, strengths[0]) for name, strengths in STRENGTHS.items()]
+    assert table.loc[mild, "power"].min() > 0.8
+
+
+def test_the_threshold_flags_no_held_out_image_beyond_its_rank(reference, judge, phantoms):
+    found, scores = judge(phantoms[HELD_OUT])
+    alarm = found.alarm
+    assert found.images["similarity"].max() == alarm.threshold
+    assert scores["flagged"].value == 0
+    known = reference.of_kind("held_out")["similarity"]
+    assert (known > alarm.threshold).sum() == alarm.own.rank - 1 == 0
+    assert alarm.own.value == pytest.approx(1 / 41)
+
+
+@pytest.mark.parametrize(("n", "rank"), [(1, 1), (20, 1), (98, 1), (99, 1), (199, 2), (1000, 10)])
+def test_the_false_alarm_rate_is_what_so_many_images_can_vouch_for(n, rank):
+    scores = np.random.default_rng(n).uniform(size=n)
+    alarm = calibrate(scores, rate=0.01)
+    assert alarm.own == alarm.pooled
+    assert alarm.own.value == pytest.approx(rank / (n + 1))
+    assert (scores > alarm.threshold).sum() == rank - 1
+    expected = binomtest(rank - 1, n).proportion_ci(0.95, method="exact")
+    assert (alarm.own.low, alarm.own.high) == pytest.approx((expected.low, expected.high))
+    assert calibrate(scores, rate=1).threshold == scores.min()
+
+
+def test_the_rates_hold_for_new_images_of_each_class_and_of_all():
+    """Two classes of which one's images are much more alike: its own rate must hold, and the common one on average."""
+    rng = np.random.default_rng(0)
+    alarms = []
+    for _ in range(3000):
+        alike, unlike = rng.normal(0.6, 0.05, 30), rng.normal(0.4, 0.1, 60)
+        first, second = calibrate(alike, [unlike], 0.02), calibrate(unlike, [alike], 0.02)
+        flagged = rng.normal(0.6, 0.05, 10) > first.threshold, rng.normal(0.4, 0.1, 20) > second.threshold
+        alarms.append([flagged[0].mean(), flagged[1].mean(), np.concatenate(flagged).mean()])
+        assert first.pooled.n == second.pooled.n == 90
+    rates = np.mean(alarms, axis=0)
+    assert rates[0] <= 1.1 * first.own.value
+    assert rates[1] <= 1.1 * second.own.value
+    assert rates[2] <= 1.1 * first.pooled.value
+    # Not by flagging nothing.
+    assert rates[0] > 0.5 * first.own.value
+
+
+def test_what_is_expected_of_flags_is_what_held_out_images_give(judge, phantoms):
+    """Of n new images, those above the highest of 40: by simulation."""
+    _, scores = judge(phantoms[FRESH])
+    rng = np.random.default_rng(0)
+    counts = (rng.uniform(size=(20000, 30)) > rng.uniform(size=(20000, 40)).max(axis=1)[:, None]).sum(axis=1)
+    assert scores["flagged"].reference_high == pytest.approx(np.quantile(counts, 0.975) / 30, abs=1e-9)
+
+
+def gaussian_rows(n, seed, train, held_out, held_out_queries=False):
+    patients = [str(place) for place in range(len(held_out))]
+    queries = held_out if held_out_queries else np.random.default_rng(seed).normal(size=(n, train.shape[1]))
+    return compare_features(queries, train, held_out, patients, 0, held_out_queries)
+
+
+def test_alarms_of_whole_sets_are_false_as_seldom_as_told_and_find_copies_as_often_as_told():
+    alarms, hits, told = ({name: [] for name in ("auth_pct", "c_t", "gap")} for _ in range(3))
+    for repeat in range(12):
+        rng = np.random.default_rng([repeat, 1])
+        train, held_out = rng.normal(size=(80, 6)), rng.normal(size=(80, 6))
+        real = gaussian_rows(0, 0, train, held_out, held_out_queries=True)
+        patients = [str(place) for place in range(80)]
+        copies = compare_features(train + rng.normal(0, 0.1, train.shape), train, held_out, patients, 0)
+        powers = set_powers(real, copies, 40, seed=repeat, trials=60)
+        fresh = gaussian_rows(40, [repeat, 2], train, held_out)
+        mixed = pd.concat([fresh.head(32), copies.sample(8, random_state=repeat)])
+        for name, own in powers.items():
+            alarms[name].append(contrast(name, as_rows(fresh), as_rows(real)) < own.critical)
+            hits[name].append(contrast(name, as_rows(mixed), as_rows(real)) < own.critical)
+            told[name].append(own.table.set_index("share")["power"][0.2])
+    for name in alarms:
+        assert np.mean(alarms[name]) <= 0.2
+        assert np.mean(hits[name]) == pytest.approx(np.mean(told[name]), abs=0.3)
+    assert np.mean(hits["gap"]) > 0.5
+
+
+def test_scores_that_never_differ_have_no_power():
+    rows = pd.DataFrame(1.0, index=range(10), columns=["distance", "own_distance", "to_train", "to_held_out", "cell"])
+    for own in set_powers(rows, rows, 5, seed=0, trials=20).values():
+        assert own.table["power"].tolist() == [0] * len(SHARES)
+        assert (own.low, own.high) == (own.critical, own.critical) == (0, 0)
+
+
+def test_a_copy_whose_features_are_of_another_is_told_by_both_patients(phantoms, train, held_out):
+    swapped = ImageSet(train.features[[20]], phantoms[[4]])
+    row = compare_synthetic(swapped, train, held_out, 0).iloc[0]
+    assert (row["nearest_image"], row["nearest_patient"]) == ("viral/20.png", "P010")
+    assert (row["similar_image"], row["similar_patient"]) == ("viral/4.png", "P002")
+
+
+def test_power_of_whole_sets_grows_with_the_share_planted(judge, phantoms):
+    found, scores = judge(phantoms[FRESH])
+    for name in ("auth_pct", "c_t", "gap"):
+        own = found.power[found.power["score"] == name]
+        assert own["share"].tolist() == list(SHARES)
+        assert (own["power"].diff().dropna() >= -0.05).all()
+        assert scores[name].power.value == own.set_index("share")["power"][0.1]
+    assert found.power[found.power["score"] == "gap"]["power"].iloc[-1] > 0.9
+
+
+def test_no_score_without_power_and_none_that_is_not_finite():
+    power = Power(0.5, 0.4, 0.6, 10, "a planted copy")
+    numbers = {"value": 0.1, "low": 0.0, "high": 0.2, "n": 10, "reference": 0.0, "reference_low": 0.0}
+    numbers |= {"reference_high": 0.1, "n_reference": 20, "copying": False}
+    Score("flagged", **numbers, power=power)
+    with pytest.raises(TypeError):
+        Score("flagged", **numbers)
+    with pytest.raises(TypeError, match="no measured power"):
+        Score("flagged", **numbers, power=None)
+    with pytest.raises(ValueError, match="not finite"):
+        Score("flagged", **numbers | {"value": float("nan")}, power=power)
+    with pytest.raises(ValueError, match="not finite"):
+        Score("flagged", **numbers, power=replace(power, value=float("nan")))
+
+
+def test_the_summary_has_a_whole_row_for_every_score(judge, phantoms):
+    found, _ = judge(phantoms[FRESH])
+    summary = found.summary()
+    assert summary["score"].tolist() == ["flagged", "auth_pct", "c_t", "gap", "duplicates"]
+    assert not summary.isna().any(axis=None)
+    assert not found.images.isna().any(axis=None)
+    assert not found.power.isna().any(axis=None)
+    assert ((summary["low"] <= summary["value"]) & (summary["value"] <= summary["high"])).all()
+    assert summary["power"].between(0, 1).all()
+
+
+def test_one_synthetic_image_has_scores_with_the_intervals_of_one(phantoms, judge):
+    found, scores = judge(phantoms[TRAIN][:1])
+    assert scores["flagged"].value == 1
+    assert scores["flagged"].low == pytest.approx(0.025)
+    assert scores["duplicates"].value == 0
+    assert found.images["other_image"].tolist() == [""]
+    assert np.isfinite(found.summary().select_dtypes("number")).all(axis=None)
+
+
+def test_identical_and_very_few_real_images_give_defined_values(phantoms):
+    same = np.repeat(phantoms[:1], 3, axis=0)
+    train, held_out = as_set(same), as_set(phantoms[60:62])
+    reference = compare_real(train, held_out, features_of, 0)
+    found = audit(compare_synthetic(as_set(same), train, held_out, 0), reference, 0, trials=20)
+    assert found.alarm.own.value == pytest.approx(1 / 3)
+    assert not found.summary().isna().any(axis=None)
+    values = found.summary().set_index("score")["value"]
+    assert values[["flagged", "auth_pct", "duplicates"]].tolist() == [1, 0, 1]
+    # Copies among the held-out images themselves: nothing exceeds them, and the power says so.
+    blind = audit(
+        compare_synthetic(as_set(same), train, as_set(same), 0),
+        compare_real(train, as_set(same), features_of, 0),
+        0,
+        trials=20,
+    )
+    assert {score.name: score for score in blind.scores}["flagged"].power.value < 0.1
+
+
+def test_results_depend_on_neither_order_nor_the_clock(phantoms, train, held_out, reference):
+    first = compare_synthetic(as_set(phantoms[FRESH]), train, held_out, 0)
+    again = compare_synthetic(as_set(phantoms[FRESH][::-1]), train, held_out, 0).iloc[::-1].reset_index(drop=True)
+    columns = ["nearest_image", "similar_image", "nearest_patient"]
+    assert first[columns].equals(again[columns])
+    np.testing.assert_allclose(first["distance"], again["distance"], rtol=1e-9)
+    results = [audit(first, reference, 0, trials=20) for _ in range(2)]
+    assert results[0].summary().equals(results[1].summary())
+    again = compare_real(train, held_out, features_of, seed=0, sources=12)
+    pd.testing.assert_frame_equal(again.comparisons, reference.comparisons)
+
+
+def test_other_classes_make_the_common_rate_finer(reference, train, held_out, phantoms):
+    comparison = compare_synthetic(as_set(phantoms[FRESH]), train, held_out, 0)
+    alone, together = (audit(comparison, reference, 0, others, trials=20).alarm for others in ([], [reference] * 2))
+    assert together.own == alone.own
+    assert together.pooled.n == 120
+    assert together.pooled.value == pytest.approx(1 / 121)
+    assert together.threshold >= alone.threshold
+
+
+def bad(**changes):
+    pixels = np.zeros((3, 16, 16, 1), np.uint8)
+    return ImageSet(**{"features": np.eye(3), "pixels": pixels, "patients": ["a", "b", "c"]} | changes)
+
+
+@pytest.mark.parametrize(
+    ("sets", "problem"),
+    [
+        ({"train": bad(features=np.full((3, 3), np.nan))}, "training images: features of 3 of 3 images are not finite"),
+        ({"synthetic": bad(features=np.eye(3)[:, :2])}, r"differ: 2 \(synthetic images\), 3 \(training images\)"),
+        ({"synthetic": bad(features=np.zeros(3))}, r"synthetic images: features have shape \(3,\)"),
+        ({"synthetic": bad(features=np.eye(3)[:2])}, "synthetic images: 3 images, but 2 features"),
+        (
+            {"train": bad(features=np.eye(3)[:1], pixels=np.zeros((1, 16, 16, 1), np.uint8), patients=["a"])},
+            "at least 2",
+        ),
+        ({"held_out": bad(patients=["a"] * 3)}, "held-out images: all 3 of one patient"),
+        ({"synthetic": bad(pixels=np.zeros((3, 16, 16, 1)))}, "float64"),
+        ({"synthetic": bad(pixels=np.zeros((3, 4, 4, 1), np.uint8))}, "8 or more a side"),
+        ({"synthetic": ImageSet(np.zeros((0, 3)), np.zeros((0, 16, 16, 1), np.uint8))}, "synthetic images: 0 image"),
+        ({"held_out": bad(names=["a", "b"])}, "held-out images: 3 images, but 3 features, 2 names and 3 patients"),
+    ],
+)
+def test_says_what_is_wrong_with_images(sets, problem):
+    sets = {"synthetic": bad(), "train": bad(), "held_out": bad()} | sets
+    with pytest.raises(StudyError, match=problem):
+        compare_synthetic(**sets, seed=0)
+    if "synthetic" not in problem:
+        with pytest.raises(StudyError):
+            compare_real(sets["train"], sets["held_out"], lambda images: sets["synthetic"].features[:, :2], seed=0)
+
+
+def test_an_empty_comparison_is_an_error(reference, train, held_out, phantoms):
+    comparison = compare_synthetic(as_set(phantoms[:1]), train, held_out, 0)
+    with pytest.raises(StudyError, match="no synthetic images"):
+        audit(comparison.head(0), reference, 0)
+
+
+def test_files_hold_what_was_found(tmp_path, phantoms, held_out):
+    names = ["NA", "007", "a,b.png", *(str(place) for place in range(9))]
+    train = as_set(phantoms[:12], names=names, patients=["007", "NA", *names[2:]])
+    synthetic = as_set(phantoms[[0, 1, 100]])
+    paths = {name: tmp_path / f"{name}.csv" for name in ("comparisons", "twins", "synthetic")}
+    reference = compare_real(train, held_out, features_of, 0, sources=3)
+    comparison = compare_synthetic(synthetic, train, held_out, 0)
+    for name, frame in (("comparisons", reference.comparisons), ("twins", reference.twins), ("synthetic", comparison)):
+        write_csv(frame, paths[name])
+    read = read_reference(paths["comparisons"], paths["twins"])
+    pd.testing.assert_frame_equal(read.comparisons, reference.comparisons, check_exact=True, check_dtype=False)
+    pd.testing.assert_frame_equal(read.twins, reference.twins, check_exact=True, check_dtype=False)
+    # An audit of what was read is that of what was written.
+    found = audit(read_table(paths["synthetic"]), read, 0, [read], trials=20)
+    pd.testing.assert_frame_equal(found.summary(), audit(comparison, reference, 0, [reference], trials=20).summary())
+    write_csv(found.images, tmp_path / "images.csv")
+    images = read_table(tmp_path / "images.csv")
+    assert images["similar_image"].tolist()[:2] == ["NA", "007"]
+    assert images["similar_patient"].tolist()[:2] == ["007", "NA"]
+    assert images["flagged"].tolist()[:2] == [True, True]
+    assert found.alarm_table()["n"].tolist() == [40, 80]
+
+
+def test_recall_counts_sources_once():
+    plants = pd.DataFrame(
+        {
+            "perturbation": ["exact", "flip"] * 4,
+            "strength": 0.0,
+            "source": np.repeat(["a", "b", "c", "d"], 2),
+            "similarity": [1, 1, 1, 0.2, 1, 1, 1, 0.2],
+            "similar_image": ["a", "b", "b", "b", "c", "c", "d", "d"],
+        }
+    )
+    alarm = calibrate(np.array([0.3, 0.5]))
+    power = recall(plants, alarm)
+    assert (power.value, power.n) == (0.75, 4)
+    expected = binomtest(3, 4).proportion_ci(0.95, method="exact")
+    assert (power.low, power.high) == pytest.approx((expected.low, expected.high))
+    table = recalls(plants, alarm).set_index(["score", "perturbation"])["power"]
+    assert table["flagged"].to_dict() == {"exact": 1.0, "flip": 0.5}
+    assert table["named"].to_dict() == {"exact": 1.0, "flip": 0.25}

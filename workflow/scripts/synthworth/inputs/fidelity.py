@@ -1,0 +1,100 @@
+"""Inputs of the rules that score checkpoints, and of those that doubt the scores."""
+
+from typing import Any
+
+from synthworth.contradictions import LAST
+from synthworth.inputs.paths import StudyPaths
+
+# Extractors resize all images to these sides (px); real ones are rendered so, from their files.
+EXTRACTOR_SIZES = {"inception": 299, "clip": 224, "xrv": 224, "dinov2": 256}
+
+
+class FidelityInputs(StudyPaths):
+    """Input functions of rules."""
+
+    def reference_images(self, wildcards: Any) -> str:
+        """The real images of a split, of the size that the extractor looks at: one reference for all generators."""
+        kind = self.config["fidelity"]["extractors"][wildcards.extractor]["kind"]
+        return self._images(wildcards.split, EXTRACTOR_SIZES.get(kind, self.config["dataset"]["size"]))
+
+    def extractor(self, wildcards: Any) -> str:
+        """An extractor: weights that were fetched, or a folder trained on the study's own training images."""
+        return self._extractor(wildcards.extractor)
+
+    def scored(self, wildcards: Any) -> dict[str, str]:
+        """What a metric is measured on: the images, or their features beside the real ones'."""
+        folder = self._checkpoint(wildcards.generator, wildcards.scope, wildcards.step)
+        entry = self.config["fidelity"]["metrics"][wildcards.metric]
+        if "extractor" not in entry:
+            return {"images": f"{folder}/samples.parquet"}
+        features = {"features": f"{folder}/features-{entry['extractor']}.npz"}
+        if "reference" not in entry:
+            return features
+        reference = f"{self.results}/fidelity/reference/{entry['extractor']}/{entry['reference']}.npz"
+        return features | {"reference": reference}
+
+    def floor_images(self, wildcards: Any) -> dict[str, str]:
+        """The real training images, or their features, among which a metric's floor is measured."""
+        entry = self.config["fidelity"]["metrics"][wildcards.metric]
+        if "extractor" in entry:
+            return {"features": f"{self.results}/fidelity/reference/{entry['extractor']}/train.npz"}
+        size = self.config["dataset"]["size"]
+        return {"images": self._images("train", size), "index": f"{self.results}/data/train/index.csv"}
+
+    def floors(self, wildcards: Any) -> list[str]:
+        """What each metric says of real images alone."""
+        return [f"{self.results}/fidelity/floors/{metric}.csv" for metric in self.config["fidelity"]["metrics"]]
+
+    def checkpoint_scores(self, wildcards: Any) -> list[str]:
+        """The scores of all checkpoints of a generator, by all metrics."""
+        return self._of_checkpoints(wildcards.generator, [f"{name}.csv" for name in self.config["fidelity"]["metrics"]])
+
+    def selection_scores(self, wildcards: Any) -> list[str]:
+        """The scores by which a generator's checkpoints are chosen; other metrics leave the choice as it is.
+
+        Where that is the last checkpoint whatever its scores, the checkpoint.
+        """
+        generator, selection = wildcards.generator, self.config["fidelity"]["selection"]
+        if selection != LAST:
+            return self._of_checkpoints(generator, [f"{selection}.csv"])
+        step = self.study.steps(generator)[-1]
+        return [f"{self.results}/generators/{generator}/{scope}/step-{step}" for scope in self.study.scopes(generator)]
+
+    def curves(self, wildcards: Any) -> list[str]:
+        """The curves of all generators."""
+        return [f"{self.results}/fidelity/{generator}/curves.csv" for generator in self.config["generators"]]
+
+    def selections(self, wildcards: Any) -> list[str]:
+        """The chosen checkpoints of all generators."""
+        return [f"{self.results}/fidelity/{generator}/selected.json" for generator in self.config["generators"]]
+
+    def selftests(self, wildcards: Any) -> list[str]:
+        """What the metrics of each extractor, and those of images, say of spoilt real images."""
+        folder = f"{self.results}/fidelity/selftest"
+        used = dict.fromkeys(entry.get("extractor") for entry in self.config["fidelity"]["metrics"].values())
+        return [f"{folder}/features-{name}.csv" if name else f"{folder}/images.csv" for name in used]
+
+    def recognised(self, wildcards: Any) -> dict[str, Any]:
+        """A classifier of the baseline, the first one, the held-out real images and each generator's first shards."""
+        baseline = self.config["statistics"]["baseline"]
+        classifier = self.study.arms[baseline].classifiers[0]
+        run = f"{self.results}/classifiers/{classifier}/{baseline}/seed-{self.config['seeds']['runs'][0]}"
+        return {
+            "classifier": f"{run}/model",
+            "images": self._images("select", self.config["classifiers"][classifier]["size"]),
+            "index": f"{self.results}/data/select/index.csv",
+            "shards": self.all_first_shards(wildcards),
+        }
+
+    def detected(self, wildcards: Any) -> dict[str, Any]:
+        """Features of held-out real images and of all checkpoints, and which of these were chosen."""
+        extractor = self.config["fidelity"]["detector"]["extractor"]
+        return {
+            "reference": f"{self.results}/fidelity/reference/{extractor}/select.npz",
+            "selections": self.selections(wildcards),
+            "features": [
+                file
+                for generator in self.config["generators"]
+                for file in self._of_checkpoints(generator, [f"features-{extractor}.npz"])
+            ],
+        }

@@ -1,0 +1,90 @@
+"""Inputs of the rules that bring images in, train generators and draw their images."""
+
+from pathlib import Path
+from typing import Any
+
+from synthworth.inputs.paths import StudyPaths
+from synthworth.outside_sources import source_files
+from synthworth.pipeline_folder import is_hub_id
+
+
+class GeneratorsInputs(StudyPaths):
+    """Input functions of rules."""
+
+    def dataset(self, wildcards: Any) -> list[str]:
+        """The manifest and every image that it names, so that a changed file is inspected anew."""
+        self.study.require_dataset()
+        if self.study.source == "phantoms":
+            return [f"{self.results}/phantoms/manifest.csv", f"{self.results}/phantoms/images"]
+        source = Path(self.config["dataset"][self.study.source])
+        folder = source.parent if self.study.source == "manifest" else source
+        # Files that are not there are for the inspection to report, with their rows.
+        images = [folder / image for image in self.study.manifest["image"] if (folder / image).is_file()]
+        return [str(path) for path in ([source, *images] if self.study.source == "manifest" else images)]
+
+    def weights(self, wildcards: Any) -> list[str]:
+        """All weights that the study does not make itself."""
+        extractors = self.config["fidelity"]["extractors"]
+        fetched = [name for name, entry in extractors.items() if entry["kind"] != "domain"]
+        classifiers = self.config["classifiers"]
+        fetched += [f"{name}.safetensors" for name, entry in classifiers.items() if entry["pretrained"] is not False]
+        adapted = {entry.get("base_model") for entry in self.config["generators"].values()}
+        bases = [name for name in self.study.base_models(own=False) if name in adapted]
+        return [
+            *(f"{self.results}/weights/{name}" for name in fetched),
+            *(f"{self.results}/base_models/{name}/pipeline" for name in bases),
+        ]
+
+    def outside_images(self, wildcards: Any) -> list[str]:
+        """The files of a class of images that someone else made."""
+        names = (wildcards.scope, self.study.classes[wildcards.scope])
+        return [str(path) for path in source_files(self.config["generators"][wildcards.generator]["images"], names)]
+
+    def base_source(self, wildcards: Any) -> list[str]:
+        """The folder that a base model is taken from; none where the hub has it."""
+        source = self.config["base_models"][wildcards.base_model]
+        return [] if is_hub_id(source) else [source]
+
+    def training_set(self, wildcards: Any) -> dict[str, Any]:
+        """A generator's training images, the state that a segment takes up, and what it has of a base model."""
+        generator = wildcards.generator
+        entry = self.config["generators"][generator]
+        size = self.study.size(generator)
+        step = self.study.previous_step(generator, int(wildcards.step))
+        chain = f"{self.results}/generators/{generator}/{wildcards.scope}"
+        base = self.base_model(wildcards)
+        return {
+            "images": self._images("train", size),
+            "index": f"{self.results}/data/train/index.csv",
+            "state": [] if step is None else f"{chain}/state-{step}.safetensors",
+            "base": base,
+            "encodings": f"{Path(base).parent}/train-{size}.safetensors" if base else [],
+            "prior": f"{self.results}/generators/{generator}/prior.safetensors" if entry.get("prior") else [],
+        }
+
+    def base_model(self, wildcards: Any) -> str | list[str]:
+        """The base model that a generator adapts; none for one that starts from nothing."""
+        name = self.config["generators"][wildcards.generator].get("base_model")
+        return f"{self.results}/base_models/{name}/pipeline" if name else []
+
+    def prompted(self, wildcards: Any) -> str | list[str]:
+        """The training images' texts, where synthetic images are asked for with them."""
+        prompts = self.config["generators"][wildcards.generator].get("prompts")
+        return f"{self.results}/data/train/index.csv" if prompts and prompts["source"] == "text" else []
+
+    def first_shards(self, wildcards: Any) -> list[str]:
+        """The first shard of each class of a generator."""
+        first, last = self.study.shards(wildcards.generator)[0]
+        return [self._shard(wildcards.generator, label, first, last) for label in self.study.classes]
+
+    def all_first_shards(self, wildcards: Any) -> list[str]:
+        """The first shard of each class of each generator, class by class within a generator."""
+        return [
+            self._shard(generator, label, *self.study.shards(generator)[0])
+            for generator in self.study.synthesising()
+            for label in self.study.classes
+        ]
+
+    def samples(self, wildcards: Any) -> list[str]:
+        """The scored images of all checkpoints of a generator."""
+        return self._of_checkpoints(wildcards.generator, ["samples.parquet"])

@@ -1,0 +1,93 @@
+"""Inputs of the rules of tables, figures and the report."""
+
+from typing import Any
+
+from synthworth.inputs.paths import StudyPaths
+
+# The scores that each table and figure shows.
+TABLE_SCORES = {
+    "table1_demographics": "demographics.csv",
+    "table2_classes": "classes.csv",
+    "table5_fid": "fidelity.csv",
+    "table6_ratings": "ratings.csv",
+    "table7_accuracy": "cells.csv",
+    "table8_accuracy_change": "cells.csv",
+    "table9_per_class": "cells.csv",
+    "fidelity": "fidelity.csv",
+    "recognition": "recognition.csv",
+    "detection": "detection.csv",
+    "memorization": "memorization_summary.csv",
+    "effects": "comparisons.csv",
+}
+FIGURE_SCORES = {
+    "figure2_fid_curves": "fidelity.csv",
+    "figure4_ms_ssim_curves": "fidelity.csv",
+    "figure_other_curves": "fidelity.csv",
+    "figure_metric_selftest": "metric_selftest.csv",
+    "figure_confusion": "confusion.csv",
+    "figure_memorization": "memorization_summary.csv",
+    "figure_memorization_power": "memorization_power.csv",
+    "figure7_accuracy_change": "cells.csv",
+    "figure_effects": "comparisons.csv",
+}
+# What the published scores hold: no images, no curves, no intervals.
+PUBLISHED_TABLES = [
+    "table5_fid",
+    "table6_ratings",
+    "table7_accuracy",
+    "table8_accuracy_change",
+    "table9_per_class",
+]
+PUBLISHED_FIGURES = ["figure7_accuracy_change"]
+# What hangs on held-out images, which the published protocol does not have.
+HELD_OUT = [
+    *("recognition.csv", "detection.csv", "confusion.csv"),
+    *("memorization_summary.csv", "memorization_power.csv", "copies.csv"),
+]
+
+
+class ReportInputs(StudyPaths):
+    """Input functions of rules."""
+
+    def table_scores(self, wildcards: Any) -> str:
+        """The scores that a table shows."""
+        return self.scores(wildcards.study, TABLE_SCORES[wildcards.table])
+
+    def figure_scores(self, wildcards: Any) -> str:
+        """The scores that a figure shows."""
+        return self.scores(wildcards.study, FIGURE_SCORES[wildcards.figure])
+
+    def report(self, wildcards: Any) -> dict[str, Any]:
+        """What the report shows: from cached scores only tables and figures, else also what the data look like."""
+        cached = self.config["cached_scores"] is not None
+        if not cached:
+            self.study.require_dataset()
+        metrics = {entry["metric"] for entry in self.config["fidelity"]["metrics"].values()}
+        left_out = {"table6_ratings"} | (set() if metrics - {"fid", "ms_ssim"} else {"figure_other_curves"})
+        left_out |= {name for name, file in (TABLE_SCORES | FIGURE_SCORES).items() if not self._is_had(file)}
+        tables, figures = ([name for name in names if name not in left_out] for names in (TABLE_SCORES, FIGURE_SCORES))
+        pictures = [] if cached else ["samples_real", "samples_generators"]
+        for generator in [] if cached else self.config["generators"]:
+            pictures += [f"samples_synthetic_{generator}"] if self.study.shards(generator) else []
+            # What was not trained has no progress to show.
+            pictures += [f"figure3_progression_{generator}"] if len(self.study.steps(generator)) > 1 else []
+            pictures += [f"closest_pairs_{generator}"] if "select" in self.study.splits else []
+        return {
+            "verdict": self.scores(self.study.name, "verdict.json"),
+            "tests": self.scores(self.study.name, "generators.csv"),
+            "tables": [f"{self.results}/tables/{table}.html" for table in tables],
+            "figures": [f"{self.results}/figures/{figure}.png" for figure in [*figures, *pictures]],
+            "weights": [] if cached else f"{self.results}/weights/record.json",
+            "duplicates": [] if cached else f"{self.results}/scores/duplicates.csv",
+            "copies": self.scores(self.study.name, "copies.csv") if self._is_had("copies.csv") else [],
+            "detection": self.scores(self.study.name, "detection.csv") if self._is_had("detection.csv") else [],
+        }
+
+    def _is_had(self, name: str) -> bool:
+        """Whether a file of scores is cached, or can be made."""
+        cached = self.config["cached_scores"]
+        if cached is not None:
+            return (self.study.root / cached / name).is_file()
+        if name == "copies.csv" and not self.config["memorization"]["filter_copies"]:
+            return False
+        return name not in HELD_OUT or "select" in self.study.splits

@@ -1,0 +1,234 @@
+"""Label fidelity: how often a classifier trained on real images alone recognises a synthetic image as its class.
+
+What the classifier says of held-out real images is the ceiling: it errs on those too. A generator at its ceiling makes
+images as recognisable as real ones; below it, images of the wrong class or of none; above it, images more typical of
+their class than reality is, which leave its variety out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import ndtri
+
+from synthworth.errors import StudyError
+from synthworth.figure_style import PAGE_WIDTH, STYLE, in_lines, without_scores, write_note
+
+HELD_OUT = "held-out real"
+RECOGNITION_COLUMNS = (
+    *("source", "class", "n", "n_groups", "recognised", "recall", "low", "high"),
+    *("ceiling", "ratio", "ratio_low", "ratio_high", "reading"),
+)
+CONFUSION_COLUMNS = ("source", "class", "predicted", "images", "share")
+AS_REAL, BELOW, ABOVE, UNKNOWN = "as real", "below real", "above real", "no ceiling"
+PANELS_IN_A_ROW = 3
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Images with the class each is meant to show and what the classifier says of them.
+
+    `classes`: str [n]. `probabilities`: float [n, K] in [0, 1], in the order of the study's K classes. `groups`: [n],
+    the patient of each image; None where each image stands for itself.
+    """
+
+    classes: np.ndarray
+    probabilities: np.ndarray
+    groups: np.ndarray | None = None
+
+
+def recognition(
+    names: Sequence[str], held_out: Judged, synthetic: Mapping[str, Judged], confidence: float = 0.95
+) -> pd.DataFrame:
+    """The recall of each class, of held-out real images first, then of each generator: columns `RECOGNITION_COLUMNS`.
+
+    `names` are the classes in the order of the probabilities; `held_out` are images that neither the classifier nor
+    the choice of its epoch has seen. `low` and `high` are Wilson's limits (1927), for images of patients with the
+    effective number of images of Korn and Graubard (1998). `ceiling` is the recall of the held-out images, `ratio` the
+    recall over it with Donner and Zou's (2012, MOVER-R) limits, and `reading` says on which side of 1 they lie; with a
+    ceiling of 0 there is no ratio (empty). `ratio_high` is infinite where the ceiling may be 0. A class that a
+    generator does not make has no row. StudyError for a class without held-out images, a generator without images,
+    unknown classes, or probabilities that are none.
+    """
+    _check(names, held_out, synthetic)
+    rows = []
+    ceilings = {name: _recall(names, held_out, name, confidence) for name in names}
+    for source, judged in {HELD_OUT: held_out, **synthetic}.items():
+        for name in names:
+            if name not in judged.classes:
+                continue
+            own, ceiling = _recall(names, judged, name, confidence), ceilings[name]
+            row = {"source": source, "class": name, **own, "ceiling": ceiling["recall"], "reading": ""}
+            if source != HELD_OUT:
+                row |= _ratio(own, ceiling)
+            rows.append(row)
+    return pd.DataFrame(rows, columns=list(RECOGNITION_COLUMNS))
+
+
+def confusion(names: Sequence[str], held_out: Judged, synthetic: Mapping[str, Judged]) -> pd.DataFrame:
+    """As which class the images of each class are recognised: columns `CONFUSION_COLUMNS`, arguments of `recognition`.
+
+    `share` is of the images of a source and a class, so that each row of a matrix adds up to 1.
+    """
+    _check(names, held_out, synthetic)
+    rows = []
+    for source, judged in {HELD_OUT: held_out, **synthetic}.items():
+        said = judged.probabilities.argmax(axis=1)
+        for name in names:
+            own = said[judged.classes == name]
+            for place, predicted in enumerate(names):
+                if len(own):
+                    images = int((own == place).sum())
+                    row = {"source": source, "class": name, "predicted": predicted, "images": images}
+                    rows.append(row | {"share": images / len(own)})
+    return pd.DataFrame(rows, columns=list(CONFUSION_COLUMNS))
+
+
+def figure_confusion(confusions: pd.DataFrame, names: Sequence[str], note: str = "") -> Figure:
+    """Confusion matrices of the held-out real images and of each generator, in the order of `confusions` rows.
+
+    Rows are what the images are meant to show, columns what the classifier sees; numbers are per cent of the row.
+    """
+    sources = list(confusions["source"].unique())
+    with matplotlib.rc_context(STYLE):
+        columns = min(PANELS_IN_A_ROW, max(1, len(sources)))
+        lines = max(1, ceil(len(sources) / columns))
+        side = PAGE_WIDTH / PANELS_IN_A_ROW
+        figure = Figure(figsize=(PAGE_WIDTH, 1.2 + lines * (side + 0.1)), layout="constrained")
+        grid = figure.subplots(lines, columns, squeeze=False)
+        if not sources:
+            return without_scores(figure, grid[0, 0], note, "No images.")
+        for place, (axes, source) in enumerate(zip(grid.flat, sources, strict=False)):
+            _draw_matrix(axes, confusions[confusions["source"] == source], names)
+            axes.set_title(in_lines(source, 26))
+            if place % columns == 0:
+                axes.set_ylabel("Meant to show")
+            else:
+                axes.set_yticklabels([])
+            if place >= len(sources) - columns:
+                axes.set_xlabel("Recognised as")
+            else:
+                axes.set_xticklabels([])
+        for axes in grid.flat[len(sources) :]:
+            axes.remove()
+        write_note(
+            figure,
+            "Per cent of the images of each row (number of images at the right), by a classifier trained on real "
+            f"images alone; its errors on held-out real images are the ceiling of any generator. {note}",
+        )
+    return figure
+
+
+def _draw_matrix(axes: Axes, confusions: pd.DataFrame, names: Sequence[str]) -> None:
+    tables = [
+        confusions.pivot_table(index="class", columns="predicted", values=value).reindex(index=names, columns=names)
+        for value in ("share", "images")
+    ]
+    shares, images = (table.to_numpy(float) for table in tables)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    size = max(5, 9 - 0.5 * len(names))
+    for (row, column), share in np.ndenumerate(shares):
+        if np.isfinite(share):
+            colour = "white" if share > 0.55 else "black"
+            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour, fontsize=size)
+    counts = axes.secondary_yaxis("right")
+    counts.set_yticks(range(len(names)), [f"{count:,.0f}" for count in np.nansum(images, axis=1)])
+    counts.tick_params(length=0, labelsize=7)
+    counts.spines["right"].set_visible(False)
+    ticks = [in_lines(name, 12) for name in names]
+    axes.set_xticks(range(len(names)), ticks, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), ticks)
+    axes.tick_params(length=0, labelsize=8)
+    axes.spines[:].set_visible(False)
+
+
+def _recall(names: Sequence[str], judged: Judged, name: str, confidence: float) -> dict[str, float]:
+    own = judged.classes == name
+    right = judged.probabilities[own].argmax(axis=1) == list(names).index(name)
+    groups = np.arange(len(right)) if judged.groups is None else judged.groups[own]
+    low, high = _wilson(right.mean(), _effective_number(right, groups), confidence)
+    counts = {"n": len(right), "n_groups": len(np.unique(groups)), "recognised": int(right.sum())}
+    return counts | {"recall": float(right.mean()), "low": low, "high": high}
+
+
+def _effective_number(right: np.ndarray, groups: np.ndarray) -> float:
+    """How many independent images say as much: images over the design effect of their groups, at most all of them.
+
+    Where all are right or all are wrong nothing shows how alike the images of a group are: the number of groups.
+    """
+    members = np.unique(groups, return_inverse=True)[1]
+    count, share = members.max() + 1, right.mean()
+    if count == len(right) or share in (0, 1) or count == 1:
+        return float(count)
+    residues = np.bincount(members, right - share)
+    variance = np.sum(residues**2) * count / (count - 1) / len(right) ** 2
+    effect = variance / (share * (1 - share) / len(right))
+    return len(right) / max(1.0, effect)
+
+
+def _wilson(share: float, number: float, confidence: float) -> tuple[float, float]:
+    z = ndtri(0.5 + confidence / 2)
+    middle = share + z**2 / (2 * number)
+    spread = z * np.sqrt(share * (1 - share) / number + z**2 / (4 * number**2))
+    low, high = ((middle + sign * spread) / (1 + z**2 / number) for sign in (-1, 1))
+    # Exact where rounding would leave the range of a share.
+    return 0.0 if share == 0 else float(low), 1.0 if share == 1 else float(high)
+
+
+def _ratio(own: Mapping[str, float], ceiling: Mapping[str, float]) -> dict[str, float | str]:
+    """Ratio of two independent recalls, with its limits from theirs (Donner and Zou's equations, free of 0 / 0)."""
+    if ceiling["recall"] == 0:
+        return {"reading": UNKNOWN}
+    product = own["recall"] * ceiling["recall"]
+    below = own["low"] * (2 * own["recall"] - own["low"])
+    above = own["high"] * (2 * own["recall"] - own["high"])
+    ceiling_below = ceiling["low"] * (2 * ceiling["recall"] - ceiling["low"])
+    ceiling_above = ceiling["high"] * (2 * ceiling["recall"] - ceiling["high"])
+    root_low = np.sqrt(max(0.0, product**2 - below * ceiling_above))
+    root_high = np.sqrt(max(0.0, product**2 - above * ceiling_below))
+    low = below / (product + root_low) if product + root_low > 0 else 0.0
+    high = (product + root_high) / ceiling_below if ceiling_below > 0 else np.inf
+    reading = BELOW if high < 1 else ABOVE if low > 1 else AS_REAL
+    return {
+        "ratio": own["recall"] / ceiling["recall"],
+        "ratio_low": float(low),
+        "ratio_high": float(high),
+        "reading": reading,
+    }
+
+
+def _check(names: Sequence[str], held_out: Judged, synthetic: Mapping[str, Judged]) -> None:
+    problems = []
+    for source, judged in {HELD_OUT: held_out, **synthetic}.items():
+        shape, n = judged.probabilities.shape, len(judged.classes)
+        groups = n if judged.groups is None else len(judged.groups)
+        if shape != (n, len(names)) or groups != n:
+            problems.append(
+                f"{source}: probabilities {shape} and {groups} groups for {n} images of {len(names)} classes; "
+                "predict anew with the study's classes"
+            )
+            continue
+        bad = ~np.isfinite(judged.probabilities).all(axis=1)
+        bad |= (np.nan_to_num(judged.probabilities) < -1e-6).any(axis=1)
+        bad |= np.abs(np.nan_to_num(judged.probabilities).sum(axis=1) - 1) > 1e-3
+        if bad.any():
+            problems.append(
+                f"{source}: the probabilities of {bad.sum()} of {n} images are missing, negative or do not "
+                "add up to 1; did the classifier's training diverge?"
+            )
+        unknown = sorted(set(judged.classes) - set(names))
+        problems += [f"{source}: class {name} is none of the study's" for name in unknown]
+        if not n:
+            problems.append(f"{source}: no images")
+    if HELD_OUT in synthetic:
+        problems.append(f"a generator cannot be named {HELD_OUT!r}; rename it")
+    if not problems:
+        absent = [name for name in names if name not in held_out.classes]
+        problems += [f"class {name}: no held-out real image; give the split more" for name in absent]
+    if problems:
+        raise StudyError("Label fidelity cannot be reckoned from these predictions.", problems)

@@ -1,0 +1,304 @@
+"""The audit of one generator and class: which images are copies, and what the whole set says of memorisation."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy.stats import betabinom
+
+from synthworth.errors import StudyError
+from synthworth.fidelity.uncertainty import interval
+from synthworth.memorization.copies import most_similar, most_similar_others
+from synthworth.memorization.nearest import compare_features
+from synthworth.memorization.plants import plant_copies
+from synthworth.memorization.power import (
+    SET_LEVEL,
+    SET_SCORES,
+    Alarm,
+    Power,
+    SetPower,
+    as_rows,
+    calibrate,
+    contrast,
+    recall,
+    recalls,
+    set_powers,
+)
+from synthworth.memorization.scores import authentic, clopper_pearson
+from synthworth.memorization.sets import ImageSet, check_sets
+from synthworth.seeds import seed as seed_of
+
+COMPARISON_COLUMNS = [
+    *("image", "patient", "nearest_image", "nearest_patient", "distance", "own_distance", "to_train", "to_held_out"),
+    *("cell", "similar_image", "similar_patient", "similarity"),
+]
+TWIN_COLUMNS = ["other_image", "other_similarity"]
+SUMMARY_COLUMNS = [
+    *("score", "value", "low", "high", "n", "reference", "reference_low", "reference_high", "n_reference", "copying"),
+    *("power", "power_low", "power_high", "power_of"),
+]
+# Training images of which the rate of duplicates is told, at most.
+MOST_TWINS = 1000
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a class's real images are to each other, whatever the generator.
+
+    `comparisons`: held-out images (`kind` held_out) and planted copies (`kind` plant, with `perturbation`, `strength`
+    and `source`, the name of the image copied) against the training images, `COMPARISON_COLUMNS`. `twins`: training
+    images against each other, `image` and `TWIN_COLUMNS`.
+    """
+
+    comparisons: pd.DataFrame
+    twins: pd.DataFrame
+
+    def of_kind(self, kind: str) -> pd.DataFrame:
+        """The comparisons of `held_out` images or of each `plant`."""
+        return self.comparisons[self.comparisons["kind"] == kind]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of a set, with a 95 % interval; the same of held-out (duplicates: training) images, and the range in
+    which 95 % of as many of those lie; whether it says that the set holds copies; and its power, without which there
+    is no score.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    n: int
+    reference: float
+    reference_low: float
+    reference_high: float
+    n_reference: int
+    copying: bool
+    power: Power
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.power, Power):
+            raise TypeError(f"the score {self.name} has no measured power, and is not told without it")
+        numbers = [
+            value for value in (*asdict(self).values(), *asdict(self.power).values()) if isinstance(value, float)
+        ]
+        if not np.isfinite(numbers).all():
+            raise ValueError(f"the score {self.name} is not finite: {self}")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """`images`: a row per synthetic image, `COMPARISON_COLUMNS`, `TWIN_COLUMNS`, `authentic`, `flagged` and
+    `duplicate`; `scores` of the set; `power`, rows of `power.POWER_COLUMNS`; and the `alarm` that flags.
+    """
+
+    images: pd.DataFrame
+    scores: tuple[Score, ...]
+    power: pd.DataFrame
+    alarm: Alarm
+
+    def summary(self) -> pd.DataFrame:
+        """The scores as tidy rows, columns `SUMMARY_COLUMNS`."""
+        rows = [
+            {
+                **{name: value for name, value in vars(score).items() if name in SUMMARY_COLUMNS},
+                "score": score.name,
+                "power": score.power.value,
+                "power_low": score.power.low,
+                "power_high": score.power.high,
+                "power_of": score.power.of,
+            }
+            for score in self.scores
+        ]
+        return pd.DataFrame(rows, columns=SUMMARY_COLUMNS)
+
+    def alarm_table(self) -> pd.DataFrame:
+        """The alarm's false-alarm rates as tidy rows, of the class (`own`) and of all together (`pooled`)."""
+        rates = {"own": self.alarm.own, "pooled": self.alarm.pooled}
+        rows = [{"images": name, "threshold": self.alarm.threshold, **asdict(rate)} for name, rate in rates.items()]
+        return pd.DataFrame(rows).rename(columns={"value": "rate"})
+
+
+def compare_real(
+    train: ImageSet,
+    held_out: ImageSet,
+    features_of: Callable[[np.ndarray], np.ndarray],
+    seed: int,
+    sources: int = 50,
+) -> Reference:
+    """The reference of a class: its held-out images, and planted copies of `sources` training images, against `train`.
+
+    `train` are all images that the model was trained on: those of all classes where it was. `features_of` is the
+    extractor by which the features of both were made; it is given the plants. At least 2 training and 2 held-out
+    images, these of 2 patients; StudyError otherwise, and for features that are not finite or do not match.
+    """
+    check_sets({"training images": (train, 2), "held-out images": (held_out, 2)})
+    _check_patients(held_out)
+    copies, plants = plant_copies(train.pixels, seed, sources)
+    planted = ImageSet(features_of(copies), copies)
+    check_sets({"planted copies": (planted, 1), "training images": (train, 2)})
+    known = compare(held_out, train, held_out, seed, held_out_queries=True)
+    found = compare(planted, train, held_out, seed)
+    plants = plants.assign(source=[train.names[place] for place in plants["source"]])
+    comparisons = pd.concat(
+        [
+            known.assign(kind="held_out", perturbation="", strength=0.0, source=""),
+            pd.concat([found, plants], axis=1).assign(kind="plant"),
+        ],
+        ignore_index=True,
+    )
+    drawn = np.random.default_rng(seed_of(seed, "twins")).permutation(len(train))[:MOST_TWINS]
+    return Reference(comparisons, compare_within(_rows(train, np.sort(drawn))))
+
+
+def compare_synthetic(synthetic: ImageSet, train: ImageSet, held_out: ImageSet, seed: int) -> pd.DataFrame:
+    """A row per synthetic image of a class, `COMPARISON_COLUMNS` and `TWIN_COLUMNS`; sets as in `compare_real`.
+
+    The audit of a set is a function of this frame and of references; both can be kept as files (`outputs`).
+    """
+    check_sets({"synthetic images": (synthetic, 1), "training images": (train, 2), "held-out images": (held_out, 2)})
+    _check_patients(held_out)
+    twins = compare_within(synthetic)
+    return pd.concat([compare(synthetic, train, held_out, seed), twins[TWIN_COLUMNS]], axis=1)
+
+
+def compare(
+    queries: ImageSet, train: ImageSet, held_out: ImageSet, seed: int, held_out_queries: bool = False
+) -> pd.DataFrame:
+    """A row per query, columns `COMPARISON_COLUMNS`: distances as in `nearest.compare_features`, and the copy score.
+
+    The nearest image is so by features, the similar one by aligned pixels; they need not be the same.
+    """
+    sets = [own.features for own in (queries, train, held_out)]
+    frame = compare_features(*sets, held_out.patients, seed, held_out_queries)
+    scores, places = most_similar(queries, train)
+    names, patients = np.array(train.names, object), np.array(train.patients, object)
+    return frame.assign(
+        image=queries.names,
+        patient=queries.patients,
+        nearest_image=names[frame["nearest"]],
+        nearest_patient=patients[frame["nearest"]],
+        similar_image=names[places],
+        similar_patient=patients[places],
+        similarity=scores,
+    )[COMPARISON_COLUMNS]
+
+
+def compare_within(images: ImageSet) -> pd.DataFrame:
+    """For each image the one of its set that it is most like: columns `image` and `TWIN_COLUMNS`.
+
+    A single image has none: "", with a copy score of 0.
+    """
+    scores, places = most_similar_others(images)
+    others = [images.names[place] if place >= 0 else "" for place in places]
+    return pd.DataFrame({"image": images.names, "other_image": others, "other_similarity": scores})
+
+
+def audit(
+    comparison: pd.DataFrame,
+    reference: Reference,
+    seed: int,
+    others: Sequence[Reference] = (),
+    rate: float = 0.01,
+    trials: int = 400,
+) -> Audit:
+    """The audit of a set of synthetic images, from its comparison (`compare_synthetic`) and its class's reference.
+
+    `others` are the references of other classes whose held-out images set the alarm with this class's
+    (`power.calibrate`). `rate` is the false-alarm rate asked for, `trials` how often each power is tried.
+    """
+    if comparison.empty:
+        raise StudyError("The memorisation audit is not defined on this set.", ["no synthetic images; draw some first"])
+    held_out, plants = reference.of_kind("held_out"), reference.of_kind("plant")
+    known = [own.of_kind("held_out")["similarity"].to_numpy() for own in others]
+    alarm = calibrate(held_out["similarity"].to_numpy(), known, rate)
+    images = comparison.assign(
+        authentic=authentic(comparison["distance"], comparison["own_distance"]),
+        flagged=comparison["similarity"] > alarm.threshold,
+        duplicate=comparison["other_similarity"] > alarm.threshold,
+    )
+    power = recall(plants, alarm)
+    sets = set_powers(held_out, plants, len(images), seed, trials)
+    scores = [
+        _flagged(images, alarm, power),
+        *(_set_score(name, images, held_out, sets[name], seed, trials) for name in SET_SCORES),
+        _duplicates(images, reference.twins, alarm, power, seed, trials),
+    ]
+    table = pd.concat([recalls(plants, alarm), *(own.table for own in sets.values())], ignore_index=True)
+    return Audit(images, tuple(scores), table, alarm)
+
+
+def _flagged(images: pd.DataFrame, alarm: Alarm, power: Power) -> Score:
+    """The share of flagged images. How many of n held-out images a threshold that is the k-th largest of others would
+    flag is beta-binomial, whatever the scores' distribution: no more than that is to be expected of real images.
+    """
+    n, found = len(images), int(images["flagged"].sum())
+    rate = alarm.own
+    chance = betabinom(n, rate.rank, rate.n + 1 - rate.rank)
+    low, high = clopper_pearson(found, n)
+    expected = [float(chance.ppf(level)) / n for level in (0.025, 0.975)]
+    copying = bool(found and chance.sf(found - 1) <= SET_LEVEL)
+    return Score("flagged", found / n, low, high, n, rate.value, *expected, rate.n, copying, power)
+
+
+def _set_score(
+    name: str, images: pd.DataFrame, held_out: pd.DataFrame, power: SetPower, seed: int, trials: int
+) -> Score:
+    synthetic, real = as_rows(images), as_rows(held_out)
+    value, n = float(SET_SCORES[name](synthetic, real)), len(synthetic)
+    if name == "auth_pct":
+        low, high = (100 * end for end in clopper_pearson(round(value * n / 100), n))
+    else:
+        # As of the metrics of fidelity: no image twice, which would look like a copy.
+        ends = interval(
+            lambda held_out, ours: SET_SCORES[name](ours, held_out),
+            synthetic,
+            real,
+            scales=["real"],
+            confidence=0.95,
+            replicates=trials,
+            seed=seed_of(seed, name),
+        )[0]
+        # Of a single image there is no interval; C_T ends where all of one set lie beyond all of the other.
+        m = len(real)
+        end = 1.0 if name == "gap" else np.sqrt(3 * n * m / (n + m + 1))
+        low, high = min(value, max(-end, ends[0])), max(value, min(end, ends[1]))
+    copying = bool(contrast(name, synthetic, real) < power.critical)
+    reference = float(SET_SCORES[name](real, real))
+    return Score(name, value, low, high, n, reference, power.low, power.high, len(real), copying, power.power)
+
+
+def _duplicates(images: pd.DataFrame, twins: pd.DataFrame, alarm: Alarm, power: Power, seed: int, trials: int) -> Score:
+    """The share of images that another of their set is a copy of, and that among as many training images (or all)."""
+    n, found = len(images), int(images["duplicate"].sum())
+    names = {name: place for place, name in enumerate(twins["image"])}
+    partners = twins["other_image"].map(names).to_numpy()
+    copied = (twins["other_similarity"] > alarm.threshold).to_numpy()
+    generator = np.random.default_rng(seed_of(seed, "duplicates"))
+    rates = []
+    for _ in range(trials):
+        drawn = np.zeros(len(twins), bool)
+        drawn[generator.permutation(len(twins))[:n]] = True
+        rates.append(float((copied & drawn & drawn[partners]).sum() / drawn.sum()))
+    low, high = clopper_pearson(found, n)
+    expected = [float(end) for end in np.quantile(rates, [0.025, 0.975])]
+    copying = low > expected[1]
+    power = replace(power, of="a perturbed copy, mean over perturbations")
+    return Score("duplicates", found / n, low, high, n, float(np.mean(rates)), *expected, len(twins), copying, power)
+
+
+def _check_patients(held_out: ImageSet) -> None:
+    if len(set(held_out.patients)) < 2:
+        problem = f"held-out images: all {len(held_out)} of one patient, 2 needed; give the class a larger select split"
+        raise StudyError("The memorisation audit is not defined on these images.", [problem])
+
+
+def _rows(images: ImageSet, places: np.ndarray) -> ImageSet:
+    return ImageSet(
+        images.features[places],
+        images.pixels[places],
+        [images.names[place] for place in places],
+        [images.patients[place] for place in places],
+    )

@@ -1,0 +1,184 @@
+"""False alarms and missed copies: what the audit can see, measured on held-out real images and on planted copies."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from synthworth.memorization.plants import STRENGTHS
+from synthworth.memorization.scores import authentic, c_t, clopper_pearson, gap
+from synthworth.seeds import seed as seed_of
+
+POWER_COLUMNS = ["score", "perturbation", "strength", "share", "power", "low", "high", "n"]
+# Shares of a set that are planted, and the one by which a score's power is told.
+SHARES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+TOLD_SHARE = 0.1
+# The false-alarm rate of scores of a whole set.
+SET_LEVEL = 0.05
+# More images make these scores see more, and the measuring slow.
+MOST_IMAGES = 1000
+
+# Columns of the comparison that a score of a whole set is made of.
+SET_COLUMNS = ["distance", "own_distance", "to_train", "to_held_out", "cell"]
+Rows = np.recarray
+
+SET_SCORES: dict[str, Callable[[Rows, Rows], float]] = {
+    "auth_pct": lambda synthetic, _: 100 * authentic(synthetic.distance, synthetic.own_distance).mean(),
+    "c_t": lambda synthetic, held_out: c_t(synthetic.distance, held_out.distance, synthetic.cell, held_out.cell),
+    "gap": lambda synthetic, _: gap(synthetic.to_train, synthetic.to_held_out),
+}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The chance, `value` at most, that an image which was not trained on is flagged, its exact 95 % interval, and the
+    number `n` of held-out images that vouch for it, of which the `rank`-th largest score is the threshold.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    rank: int
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """When an image is flagged: its copy score is above `threshold`. `own` is the false-alarm rate of real images of
+    the class, `pooled` that over all classes together: lower, for more images vouch for it.
+    """
+
+    threshold: float
+    own: Rate
+    pooled: Rate
+
+
+@dataclass(frozen=True)
+class Power:
+    """What a score would have seen: `value` in [0, 1] with its 95 % interval, measured `n` times; `of` says of what."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    of: str
+
+
+@dataclass(frozen=True)
+class SetPower:
+    """A score of a whole set: its `power`, by share in `table`; the value below which it says `copying` of the
+    difference from held-out images; and `low` and `high`, between which 95 % of equally many held-out images lie.
+    """
+
+    power: Power
+    table: pd.DataFrame
+    critical: float
+    low: float
+    high: float
+
+
+def calibrate(similarities: np.ndarray, others: Sequence[np.ndarray] = (), rate: float = 0.01) -> Alarm:
+    """The alarm that flags at most the share `rate` of held-out images, or, with fewer than 1 / rate - 1 of them, the
+    smallest share that so few can vouch for.
+
+    `similarities` are the copy scores of the class's held-out images, at least one, and `others` those of other
+    classes. The k-th largest of n scores is exceeded by a new image of their kind with probability k / (n + 1) at most
+    (split conformal prediction, Vovk et al. 2005): with 20 images no rate below 1 in 21 can be had. The threshold is
+    the class's own or that of all classes together, whichever is higher, so both rates hold. Classes are not brought
+    to one scale first: a few images do not tell where theirs lies.
+    """
+    own, pooled = (
+        _rate(scores, rate) for scores in (np.asarray(similarities), np.concatenate([similarities, *others]))
+    )
+    return Alarm(max(own[0], pooled[0]), own[1], pooled[1])
+
+
+def recalls(plants: pd.DataFrame, alarm: Alarm) -> pd.DataFrame:
+    """The share of planted copies that is flagged, a row per perturbation and strength, columns `POWER_COLUMNS`.
+
+    `plants` has `perturbation`, `strength`, `source` (the name of the training image), `similarity` and
+    `similar_image`. Rows with the score `flagged` count all that are flagged, those with `named` the ones that are
+    taken for copies of their source.
+    """
+    flagged = plants["similarity"] > alarm.threshold
+    named = flagged & (plants["similar_image"] == plants["source"])
+    rows = []
+    for score, found in {"flagged": flagged, "named": named}.items():
+        for name, strength in [(name, strength) for name, strengths in STRENGTHS.items() for strength in strengths]:
+            own = (plants["perturbation"] == name) & np.isclose(plants["strength"], strength)
+            count, n = int(found[own].sum()), int(own.sum())
+            if n:
+                rows.append([score, name, strength, 1.0, count / n, *clopper_pearson(count, n), n])
+    return pd.DataFrame(rows, columns=POWER_COLUMNS)
+
+
+def recall(plants: pd.DataFrame, alarm: Alarm) -> Power:
+    """The mean recall over all planted copies; the interval takes each training image, not each copy of it, as one."""
+    share, sources = float((plants["similarity"] > alarm.threshold).mean()), plants["source"].nunique()
+    low, high = clopper_pearson(share * sources, sources)
+    return Power(share, low, high, sources, "a planted copy, mean over perturbations")
+
+
+def set_powers(
+    held_out: pd.DataFrame, plants: pd.DataFrame, n: int, seed: int, trials: int = 400
+) -> dict[str, SetPower]:
+    """The power of each of `SET_SCORES` to see that some of `n` images are copies.
+
+    In each trial both sets are drawn anew, with replacement, from the held-out images (frames with `SET_COLUMNS`), and
+    a share of the first is replaced by planted copies of all kinds. A set raises the alarm when its score is farther
+    below that of the held-out set than it is in all but 5 % of trials without copies.
+    """
+    real, copies = as_rows(held_out), as_rows(plants)
+    n = min(n, MOST_IMAGES)
+    generator = np.random.default_rng(seed_of(seed, "power"))
+    shares = (0.0, *SHARES)
+    values, contrasts = (np.empty((len(SET_SCORES), len(shares), trials)) for _ in range(2))
+    for trial in range(trials):
+        reference = real[generator.integers(len(real), size=len(real))]
+        drawn = real[generator.integers(len(real), size=n)]
+        planted = copies[generator.integers(len(copies), size=n)]
+        own = [score(reference, reference) for score in SET_SCORES.values()]
+        for column, share in enumerate(shares):
+            count = max(1, round(share * n)) if share else 0
+            mixed = np.concatenate([planted[:count], drawn[count:]]).view(np.recarray)
+            values[:, column, trial] = [score(mixed, reference) for score in SET_SCORES.values()]
+            contrasts[:, column, trial] = values[:, column, trial] - own
+    return {name: _set_power(name, values[row, 0], contrasts[row], trials) for row, name in enumerate(SET_SCORES)}
+
+
+def contrast(name: str, synthetic: Rows, held_out: Rows) -> float:
+    """How far a score of a set is from the held-out images' own, which for C_T is 0."""
+    return SET_SCORES[name](synthetic, held_out) - SET_SCORES[name](held_out, held_out)
+
+
+def as_rows(frame: pd.DataFrame) -> Rows:
+    """What `SET_SCORES` take."""
+    return frame[SET_COLUMNS].to_records(index=False)
+
+
+def _rate(scores: np.ndarray, asked: float) -> tuple[float, Rate]:
+    """The threshold that a set gives, and the rate that it vouches for.
+
+    Clopper and Pearson's interval is for the rank - 1 that lie above; its upper end is the order statistic's too.
+    """
+    n = len(scores)
+    # The small number keeps 0.01 * 100 from being 0.99999.
+    rank = min(n, max(1, int(asked * (n + 1) + 1e-9)))
+    return float(np.sort(scores)[n - rank]), Rate(rank / (n + 1), *clopper_pearson(rank - 1, n), n, rank)
+
+
+def _set_power(name: str, null: np.ndarray, contrasts: np.ndarray, trials: int) -> SetPower:
+    # One in twenty and no more, whatever ties there are among few images.
+    critical = float(np.quantile(contrasts[0], SET_LEVEL, method="lower"))
+    rows = []
+    for share, found in zip(SHARES, (contrasts[1:] < critical).sum(axis=1), strict=True):
+        low, high = clopper_pearson(int(found), trials)
+        rows.append([name, "all", 0.0, share, found / trials, low, high, trials])
+    table = pd.DataFrame(rows, columns=POWER_COLUMNS)
+    told = table[table["share"] == TOLD_SHARE].iloc[0]
+    power = Power(
+        float(told["power"]), float(told["low"]), float(told["high"]), trials, "a set of which 10 % are planted copies"
+    )
+    low, high = np.quantile(null, [0.025, 0.975])
+    return SetPower(power, table, critical, float(low), float(high))

@@ -1,0 +1,34 @@
+"""One canonical JSON string of what a job depends on in the config."""
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any
+
+from synthworth.study import Study
+
+
+def canonical(method: Callable[..., dict[str, Any]]) -> Callable[..., str]:
+    """Makes a method's dictionary one JSON string, the same for equal contents."""
+
+    @functools.wraps(method)
+    def spec(self: "ConfigSlices", wildcards: Any) -> str:
+        return json.dumps(method(self, wildcards), sort_keys=True, ensure_ascii=False)
+
+    return spec
+
+
+class ConfigSlices:
+    """The config of one study, and what several rules take of it."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.config = study.config
+        self.seed = study.config["seeds"]["study"]
+
+    def _provenance(self) -> dict[str, str]:
+        drawn = " (drawn phantoms, no patients)" if self.study.source == "phantoms" else ""
+        return {"study": self.study.name + drawn, "protocol": self.config["protocol"]}
+
+    def _ddof(self) -> int:
+        return 1 if self.config["statistics"]["standard_deviation"] == "sample" else 0

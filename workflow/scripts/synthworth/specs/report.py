@@ -1,0 +1,59 @@
+"""Specs of the rules of tables, figures and the report."""
+
+from typing import Any
+
+from synthworth.specs.canonical import ConfigSlices, canonical
+
+
+class ReportSpecs(ConfigSlices):
+    """A method per rule."""
+
+    @canonical
+    def render_table(self, wildcards: Any) -> dict[str, Any]:
+        """What a table says of its origin, and the baseline of its changes."""
+        if wildcards.study == "published":
+            return {"study": "Schaudt et al. 2023", "protocol": "published", "baseline": "Baseline"}
+        return self._origin()
+
+    @canonical
+    def draw_figure(self, wildcards: Any) -> dict[str, Any]:
+        """What a figure says of its origin, and how its scores were aggregated."""
+        if wildcards.study == "published":
+            return {"study": "Schaudt et al. 2023", "protocol": "published", "baseline": "Baseline", "ddof": 0}
+        margin = self.config["statistics"]["margin"]
+        return self._origin() | {
+            "generators": list(self.config["generators"]),
+            "ddof": self._ddof(),
+            "margin": None if margin is None else 100 * margin,
+        }
+
+    @canonical
+    def draw_samples(self, wildcards: Any) -> dict[str, Any]:
+        """The rows of a sheet of images."""
+        return {
+            "classes": list(self.study.classes),
+        } | self._provenance()
+
+    @canonical
+    def draw_generator_samples(self, wildcards: Any) -> dict[str, Any]:
+        """The rows and columns of the sheet of all generators' images."""
+        return {
+            "classes": list(self.study.classes),
+            "generators": self.study.synthesising(),
+        } | self._provenance()
+
+    @canonical
+    def draw_progression(self, wildcards: Any) -> dict[str, Any]:
+        """The rows of a sheet of checkpoints' images, and the extractor whose FID stands below them."""
+        entries = self.config["fidelity"]["metrics"].values()
+        entry = next((entry for entry in entries if entry["metric"] == "fid"), {"extractor": "", "reference": ""})
+        measure = {key: entry[key] for key in ("extractor", "reference")}
+        return {"classes": list(self.study.classes)} | measure | self._provenance()
+
+    @canonical
+    def write_report(self, wildcards: Any) -> dict[str, Any]:
+        """The whole config: the report shows it."""
+        return {"config": self.config, "classes": list(self.study.classes)}
+
+    def _origin(self) -> dict[str, Any]:
+        return {"baseline": self.config["statistics"]["baseline"]} | self._provenance()

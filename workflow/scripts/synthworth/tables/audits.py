@@ -1,0 +1,76 @@
+"""Tables of what scores can hide: images of the wrong class, images that give away their origin, blind metrics."""
+
+import pandas as pd
+
+from synthworth.tables.layout import Table, grid, span
+
+MEMORIZATION_SCORES = {
+    "flagged": "Flagged as copies (share)",
+    "auth_pct": "AuthPct (%)",
+    "c_t": "C_T",
+    "gap": "Generalisation gap",
+    "duplicates": "Duplicates (share)",
+}
+
+
+def recognition(scores: pd.DataFrame, baseline: str) -> Table:
+    """The recall of each class among each generator's images, and among held-out real ones."""
+    text = [_share(row.recall, row.low, row.high) for row in scores.itertuples()]
+    frame = grid(scores, ["source"], "class", text).rename(columns={"source": "Images"})
+    off = scores[scores["reading"].isin(["below real", "above real"])]
+    named = "; ".join(f"{row.source}, {row['class']}: {row.reading}" for _, row in off.iterrows())
+    remarks = [
+        f"Per cent of the images of a class that are taken for it, with intervals, by a classifier of the arm "
+        f"{baseline}, which has real images alone; {span(scores['n'])} images of a class.",
+        f"Surely off the real ones: {named}." if named else "No generator is surely off the real ones.",
+    ]
+    return Table(frame, "Images recognised as their class (%)", remarks if len(frame) else [])
+
+
+def detection(scores: pd.DataFrame, baseline: str) -> Table:
+    """The AUROC of telling each generator's images from held-out real ones."""
+    text = [_auroc(row.auroc, row.low, row.high) for row in scores.itertuples()]
+    frame = grid(scores, ["generator"], "class", text).rename(columns={"generator": "Images", "all": "All classes"})
+    remarks = [
+        "AUROC, with intervals, of a linear detector of synthetic images on images that it was not fitted to; 0.5: "
+        "they cannot be told apart. First row: one half of the real images against the other.",
+        f"n = {span(scores['n_real'])} real and {span(scores['n_synthetic'])} synthetic images; empty where too few.",
+    ]
+    return Table(frame, "Can synthetic images be told from real ones?", remarks if len(frame) else [])
+
+
+def memorization(scores: pd.DataFrame, baseline: str) -> Table:
+    """The audit's scores of the chosen checkpoints, each beside what real images have, and its power."""
+    chosen = scores[scores["selected"].eq(True)]
+    text = [
+        f"{_number(row.value)} [{_number(row.low)}, {_number(row.high)}]{'; copies' if row.copying else ''}; "
+        f"real {_number(row.reference_low)} to {_number(row.reference_high)}; power {100 * row.power:.0f} %"
+        for row in chosen.itertuples()
+    ]
+    frame = grid(chosen, ["class", "generator"], "score", text)
+    frame = frame.rename(columns={"class": "Class", "generator": "Generator"} | MEMORIZATION_SCORES)
+    powers = "; ".join(
+        f"{MEMORIZATION_SCORES[score]}: {own['power_of'].iloc[0]}" for score, own in chosen.groupby("score", sort=False)
+    )
+    remarks = [
+        "Each score with its interval; what 95 % of equally many real images that were not trained on have; and its "
+        f"power, the share that it finds of planted ones ({powers}).",
+        "`copies`: beyond what real images have. A score of little power says nothing when it finds nothing.",
+    ]
+    caption = "Does a generator copy its training images?"
+    return Table(frame, caption, remarks if len(frame) else [], "Class")
+
+
+def _number(value: float) -> str:
+    # No minus before a zero.
+    return f"{value:.0f}" if abs(value) >= 10 else f"{round(value, 2) + 0.0:.2f}"
+
+
+def _share(recall: float, low: float, high: float) -> str:
+    if pd.isna(recall):
+        return ""
+    return f"{100 * recall:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+def _auroc(auroc: float, low: float, high: float) -> str:
+    return "" if pd.isna(auroc) else f"{auroc:.2f} [{low:.2f}, {high:.2f}]"

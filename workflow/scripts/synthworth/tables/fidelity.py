@@ -1,0 +1,48 @@
+"""The table of all scores of the selected checkpoints: how sure each is, and what real images have among themselves."""
+
+import pandas as pd
+
+from synthworth.figure_style import metric_label
+from synthworth.tables.layout import Table, grid, span
+
+MEASURE = ["metric", "extractor", "reference"]
+FLOOR_ROW = "real against real"
+
+
+def fidelity(scores: pd.DataFrame) -> Table:
+    """Each score with its interval, generators x classes for each metric, the floor below.
+
+    A score without interval stands alone; without floors their rows are left out.
+    """
+    chosen = scores[scores["selected"].eq(True) & (scores["class"] != "all")]
+    chosen = chosen.reindex(columns=[*chosen.columns, *{"low", "high", "floor"}.difference(chosen.columns)])
+    chosen = chosen.fillna({"extractor": "", "reference": ""})
+    floors = chosen.drop_duplicates([*MEASURE, "class"]).dropna(subset=["floor"])
+    floors = floors.assign(generator=FLOOR_ROW, value=floors["floor"], low=None, high=None)
+    # The floor of a metric after its generators, whatever the order of the scores.
+    rows = pd.concat([chosen, floors])
+    place = {measure: place for place, measure in enumerate(dict.fromkeys(_measures(chosen)))}
+    rows = rows.assign(place=[place[measure] for measure in _measures(rows)]).sort_values("place", kind="stable")
+    rows = rows.assign(score=[metric_label(*measure) for measure in _measures(rows)])
+    text = [_with_interval(row.value, row.low, row.high) for row in rows.itertuples()]
+    frame = grid(rows, ["score", "generator"], "class", text, chosen["class"].unique())
+    frame = frame.rename(columns={"score": "Score", "generator": "Generator"})
+    remarks = [
+        f"{span(chosen['n_synthetic'])} synthetic images of a class, in brackets the interval.",
+        f"{FLOOR_ROW.capitalize()}: the median of the same score between disjoint sets of real training images (of one "
+        "set, where there is no reference), in the same numbers as far as there are that many (scores/fidelity.csv).",
+    ]
+    return Table(frame, "All scores of the selected checkpoints", remarks if len(frame) else [], "Score")
+
+
+def _measures(scores: pd.DataFrame) -> list[tuple[str, str, str]]:
+    return list(scores[MEASURE].itertuples(index=False, name=None))
+
+
+def _with_interval(value: float, low: float | None, high: float | None) -> str:
+    if pd.isna(value):
+        return ""
+    # As many decimals as tell scores apart: KID is of the order of 0.01, FID of 100.
+    decimals = 1 if abs(value) >= 100 else 2 if abs(value) >= 1 else 3
+    shown = f"{value:.{decimals}f}"
+    return shown if pd.isna(low) or pd.isna(high) else f"{shown} [{low:.{decimals}f}, {high:.{decimals}f}]"
