@@ -96,4 +96,5 @@ def test_a_copier_is_caught_and_others_are_not(phantoms, made):
     for images in (as_set(made[0], "untrained"), fresh):
         others = scores(images)
         assert others.loc["flagged", "value"] < 0.2
-        assert not others["copying"].any()
+        # Duplicates are another matter: what an untrained network makes is all alike.
+        assert not others.loc[["flagged", "auth_pct", "c_t", "gap"], "copying"].any()

@@ -6,7 +6,7 @@ import torch
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from synthworth.errors import StudyError
-from synthworth.fidelity.kid import kid, kid_standard_error, on_subsets
+from synthworth.fidelity.kid import kid, on_subsets, standard_error
 
 
 def features(n, d=16, seed=0, shift=0.0):
@@ -57,7 +57,7 @@ def test_expectation_and_standard_error_on_gaussians(n, m, shift):
     expected = np.sum([3, 3, 1] * (first - second) ** 2)
     samples = [(rng.normal(0.5, 1, (n, 1)), rng.normal(mean, 1, (m, 1))) for _ in range(4000)]
     values = np.array([kid(x, y) for x, y in samples])
-    errors = np.array([kid_standard_error(x, y) for x, y in samples])
+    errors = np.array([standard_error(x, y) for x, y in samples])
     assert abs(values.mean() - expected) < 4 * values.std() / np.sqrt(len(values))
     # Held at 0 or above, the linear part of few images or of equal distributions is judged too large.
     assert 0.9 < np.mean(errors**2) / values.var() < (1.8 if shift == 0 else 1.2)
@@ -68,7 +68,7 @@ def test_standard_error_with_many_features(shift, ratio):
     rng = np.random.default_rng(0)
     samples = [(rng.normal(size=(20, 30)), rng.normal(size=(30, 30)) + shift) for _ in range(1000)]
     values = [kid(x, y) for x, y in samples]
-    errors = [kid_standard_error(x, y) for x, y in samples]
+    errors = [standard_error(x, y) for x, y in samples]
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(ratio * np.std(values), rel=0.1)
 
 
@@ -88,14 +88,14 @@ def test_subsets_are_scored_as_sets_of_their_own():
 def test_identical_and_constant_images_have_a_value():
     x = features(6)
     assert kid(np.ones((3, 4)), np.ones((5, 4))) == pytest.approx(0, abs=1e-12)
-    assert kid_standard_error(np.ones((5, 4)), np.ones((5, 4))) == pytest.approx(0, abs=1e-12)
+    assert standard_error(np.ones((5, 4)), np.ones((5, 4))) == pytest.approx(0, abs=1e-12)
     assert kid(np.zeros((3, 4)), np.ones((2, 4))) == pytest.approx(1 + 8 - 2)
     assert kid(x, x) < 0
 
 
 @pytest.mark.filterwarnings("error")
 def test_too_few_images_for_a_standard_error_leave_it_open():
-    assert kid_standard_error(features(3), features(20)) == np.inf
+    assert standard_error(features(3), features(20)) == np.inf
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,6 @@ def test_too_few_images_for_a_standard_error_leave_it_open():
     ],
 )
 def test_says_what_is_wrong_with_features(reference, synthetic, problem):
-    for function in (kid, kid_standard_error):
+    for function in (kid, standard_error):
         with pytest.raises(StudyError, match=problem):
             function(reference, synthetic)

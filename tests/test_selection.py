@@ -29,7 +29,7 @@ def curves(values, joint=False, **names):
         for step, value in scores.items()
     ]
     frame = pd.DataFrame(rows).assign(**(FID | {"n_synthetic": 50, "n_reference": 50} | names))
-    return frame.assign(low=frame["value"] - 1, high=frame["value"] + 1)[list(SCORE_COLUMNS)]
+    return frame.assign(low=frame["value"] - 1, high=frame["value"] + 1, standard_error=1)[list(SCORE_COLUMNS)]
 
 
 VALUES = {"viral": {100: 9.0, 200: 4.0, 300: 8.0}, "healthy": {100: 3.0, 200: 7.0, 300: 3.0}}
@@ -156,14 +156,15 @@ def test_floors_are_of_real_images_alone_and_stand_beside_the_scores(tmp_path):
     real = rng.normal(size=(40, 5)).astype(np.float32)
     save_features(tmp_path / "real.npz", real, labels, patients=patients)
     measure = {"extractor": "domain", "reference": "train"}
-    files = (None, None, tmp_path / "real.npz", tmp_path / "floor.csv")
+    save_features(tmp_path / "held_out.npz", real[:16], labels[:16])
+    files = (None, None, tmp_path / "real.npz", tmp_path / "held_out.npz", tmp_path / "floor.csv")
     measure_floor("fid", *files, measure, ["NA", "b"], 12, None, replicates=30, seed=1)
     floors = pd.read_csv(tmp_path / "floor.csv", keep_default_na=False)
     assert list(floors.columns) == list(FLOOR_COLUMNS)
     assert floors["class"].tolist() == ["NA", "b"]
-    # 20 images of a class: not 12 against 20, but parts of both.
+    # 20 images of a class, all but those of a patient on both sides: not 12 against 8, but parts of both.
     assert (floors["floor_n_synthetic"] < 12).all()
-    assert (floors["floor_n_synthetic"] + floors["floor_n_reference"] <= 20).all()
+    assert (floors["floor_n_reference"] < 8).all()
     assert (floors["floor"] < floors["floor_high"]).all()
 
     fake = rng.normal(size=(12, 5)).astype(np.float32) + 3
@@ -191,7 +192,7 @@ def test_score_checkpoint_writes_a_row_per_class(tmp_path):
     # Two images less one have no covariance.
     assert rows[["low", "high"]].isna().all(axis=1).tolist() == [True, False]
     assert rows["low"][1] <= rows["value"][1] < rows["high"][1]
-    rows = rows.drop(columns=["low", "high"]).to_dict("records")
+    rows = rows.drop(columns=["low", "high", "standard_error"]).to_dict("records")
     # Of the real images of a class the first ones.
     of_b = [1, 2, 4, 5, 7]
     assert rows == [
@@ -212,7 +213,7 @@ def test_score_checkpoint_of_images(tmp_path):
     score_checkpoint(
         "ms_ssim", tmp_path / "shard.parquet", None, None, tmp_path / "score.csv", NAMES, ["a"], None, 0.95, 20, 1
     )
-    row = collect_curves([tmp_path / "score.csv"]).iloc[0].drop(["low", "high"]).to_dict()
+    row = collect_curves([tmp_path / "score.csv"]).iloc[0].drop(["low", "high", "standard_error"]).to_dict()
     empty = {"extractor": "", "reference": "", "n_reference": 0}
     assert row == {
         **NAMES,

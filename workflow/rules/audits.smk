@@ -25,7 +25,7 @@ rule selftest_features:
         runtime=240,
     params:
         spec=specs.selftest_features,
-        code=fingerprint("metric_selftest.measurement", script="selftest_features"),
+        code=codes.selftest("selftest_features"),
     script:
         "../scripts/selftest_features.py"
 
@@ -47,7 +47,7 @@ rule selftest_images:
         runtime=240,
     params:
         spec=specs.selftest_images,
-        code=fingerprint("metric_selftest.measurement", script="selftest_images"),
+        code=codes.selftest("selftest_images"),
     script:
         "../scripts/selftest_images.py"
 

@@ -9,6 +9,7 @@ import yaml
 HOUSE = Path(workflow.basedir)
 sys.path.insert(0, str(HOUSE / "workflow" / "scripts"))
 
+from synthworth.codes import Codes
 from synthworth.config import compose, read_changes, validate
 from synthworth.errors import StudyError
 from synthworth.fingerprint import contents, fingerprint
@@ -32,6 +33,7 @@ except StudyError as error:
 
 inputs = Inputs(study)
 specs = Specs(study)
+codes = Codes(study)
 
 
 def any_of(names):
@@ -91,22 +93,6 @@ def training_memory(wildcards, attempt):
     return (32000 if entry["method"] in ("finetune", "dreambooth") else 16000) * attempt
 
 
-def training_code(wildcards):
-    """The code that a generator's training executes."""
-    method = config["generators"][wildcards.generator]["method"]
-    return fingerprint("generators", f"generators.{method}", script="train_generator")
-
-
-def sampling_code(script):
-    """The code that drawing a generator's images executes, a function of wildcards."""
-
-    def code(wildcards):
-        method = config["generators"][wildcards.generator]["method"]
-        return fingerprint("synthesis", f"generators.{method}", script=script)
-
-    return code
-
-
 def memory_settings(wildcards, threads):
     """How a training fits into memory. Taking `threads` keeps Snakemake from comparing it: the training is the same."""
     training = config["generators"][wildcards.generator]["training"]
@@ -121,23 +107,3 @@ def sampling_batch_size(wildcards, threads):
 def images_needed(wildcards, threads):
     """How many images of a class there must be. Not compared either: more of them leave an import as it is."""
     return study.drawn(wildcards.generator)
-
-
-def extractor_code(script):
-    """The code that an extractor executes, a function of wildcards."""
-
-    def code(wildcards):
-        kind = config["fidelity"]["extractors"][wildcards.extractor]["kind"]
-        return fingerprint("features", f"features.{kind}", script=script)
-
-    return code
-
-
-def metric_code(script):
-    """The code that a metric executes, a function of wildcards."""
-
-    def code(wildcards):
-        metric = config["fidelity"]["metrics"][wildcards.metric]["metric"]
-        return fingerprint("fidelity", f"fidelity.{metric}", script=script)
-
-    return code

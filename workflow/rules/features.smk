@@ -15,7 +15,7 @@ rule fetch_extractor:
         "../envs/gpu.yaml"
     params:
         spec=specs.fetch_extractor,
-        code=extractor_code("fetch_extractor"),
+        code=codes.extractor("fetch_extractor"),
     script:
         "../scripts/fetch_extractor.py"
 
@@ -64,7 +64,7 @@ rule reference_features:
         runtime=60,
     params:
         spec=specs.reference_features,
-        code=extractor_code("reference_features"),
+        code=codes.extractor("reference_features"),
     script:
         "../scripts/reference_features.py"
 
@@ -88,6 +88,6 @@ rule extract_features:
         runtime=60,
     params:
         spec=specs.extract_features,
-        code=extractor_code("extract_features"),
+        code=codes.extractor("extract_features"),
     script:
         "../scripts/extract_features.py"

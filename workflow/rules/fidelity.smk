@@ -25,7 +25,7 @@ rule sample_checkpoint:
         runtime=240,
     params:
         spec=specs.sample_checkpoint,
-        code=sampling_code("sample_checkpoint"),
+        code=codes.sampling("sample_checkpoint"),
         # Derived from `threads` as well, so never compared: the images do not hang on it.
         batch_size=sampling_batch_size,
     script:
@@ -46,7 +46,7 @@ rule score_checkpoint:
         runtime=30,
     params:
         spec=specs.score_checkpoint,
-        code=metric_code("score_checkpoint"),
+        code=codes.metric("score_checkpoint"),
     script:
         "../scripts/score_checkpoint.py"
 
@@ -66,7 +66,7 @@ rule measure_floor:
         runtime=120,
     params:
         spec=specs.measure_floor,
-        code=metric_code("measure_floor"),
+        code=codes.metric("measure_floor"),
     script:
         "../scripts/measure_floor.py"
 

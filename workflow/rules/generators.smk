@@ -46,7 +46,7 @@ rule train_generator:
         runtime=1440,
     params:
         spec=specs.train_generator,
-        code=training_code,
+        code=codes.training,
         memory=memory_settings,
     script:
         "../scripts/train_generator.py"

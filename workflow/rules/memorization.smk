@@ -25,7 +25,7 @@ rule compare_real_images:
         runtime=120,
     params:
         spec=specs.compare_real_images,
-        code=fingerprint("memorization.study", script="compare_real_images"),
+        code=codes.copies("comparing", "compare_real_images"),
     script:
         "../scripts/compare_real_images.py"
 
@@ -46,7 +46,7 @@ rule compare_synthetic_images:
         runtime=120,
     params:
         spec=specs.compare_synthetic_images,
-        code=fingerprint("memorization.study", script="compare_synthetic_images"),
+        code=fingerprint("memorization.comparing", script="compare_synthetic_images"),
     script:
         "../scripts/compare_synthetic_images.py"
 
@@ -70,7 +70,7 @@ rule audit_generator:
         runtime=120,
     params:
         spec=specs.audit_generator,
-        code=fingerprint("memorization.study", script="audit_generator"),
+        code=fingerprint("memorization.auditing", script="audit_generator"),
     script:
         "../scripts/audit_generator.py"
 
@@ -87,7 +87,7 @@ rule collect_memorization:
     conda:
         "../envs/stats.yaml"
     params:
-        code=fingerprint("memorization.study", script="collect_memorization"),
+        code=fingerprint("memorization.outputs", script="collect_memorization"),
     script:
         "../scripts/collect_memorization.py"
 
@@ -108,6 +108,6 @@ rule draw_closest_pairs:
         "../envs/stats.yaml"
     params:
         spec=specs.draw_closest_pairs,
-        code=fingerprint("memorization.study", script="draw_closest_pairs"),
+        code=fingerprint("memorization.pairs", script="draw_closest_pairs"),
     script:
         "../scripts/draw_closest_pairs.py"

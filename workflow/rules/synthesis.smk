@@ -26,7 +26,7 @@ rule synthesize_shard:
         # The chosen one of these is known only when the job runs; `selected` comes after all of them.
         checkpoints="results/{study}/generators/{generator}",
         spec=specs.synthesize_shard,
-        code=sampling_code("synthesize_shard"),
+        code=codes.sampling("synthesize_shard"),
         # Derived from `threads` as well, so never compared: the images do not hang on it.
         batch_size=sampling_batch_size,
     script:
@@ -50,7 +50,7 @@ rule flag_copies:
         runtime=120,
     params:
         spec=specs.flag_copies,
-        code=fingerprint("memorization.study", script="flag_copies"),
+        code=codes.copies("flagging", "flag_copies"),
     script:
         "../scripts/flag_copies.py"
 
@@ -65,6 +65,6 @@ rule collect_copies:
     conda:
         "../envs/stats.yaml"
     params:
-        code=fingerprint("memorization.study", script="collect_copies"),
+        code=fingerprint("memorization.outputs", script="collect_copies"),
     script:
         "../scripts/collect_copies.py"

@@ -1,7 +1,7 @@
 from synthworth.job import job
 
 with job(snakemake) as spec:
-    from synthworth.memorization.study import audit_generator
+    from synthworth.memorization.auditing import audit_generator
 
     audit_generator(
         comparisons=snakemake.input.comparisons,

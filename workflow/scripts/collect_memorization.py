@@ -1,6 +1,6 @@
 from synthworth.job import job
 
 with job(snakemake):
-    from synthworth.memorization.study import collect
+    from synthworth.memorization.outputs import collect
 
     collect(snakemake.input.tables, snakemake.output.collected)

@@ -3,7 +3,7 @@ from pathlib import Path
 from synthworth.job import job
 
 with job(snakemake) as spec:
-    from synthworth.memorization.study import compare_real_images
+    from synthworth.memorization.comparing import compare_real_images
 
     compare_real_images(
         train={key: snakemake.input[f"train_{key}"] for key in ("images", "index", "features")},

@@ -1,7 +1,7 @@
 from synthworth.job import job
 
 with job(snakemake) as spec:
-    from synthworth.memorization.study import compare_synthetic_images
+    from synthworth.memorization.comparing import compare_synthetic_images
 
     compare_synthetic_images(
         train={key: snakemake.input[f"train_{key}"] for key in ("images", "index", "features")},

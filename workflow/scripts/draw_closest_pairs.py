@@ -1,7 +1,7 @@
 from synthworth.job import job
 
 with job(snakemake) as spec:
-    from synthworth.memorization.study import draw_closest_pairs
+    from synthworth.memorization.pairs import draw_closest_pairs
 
     draw_closest_pairs(
         audited=snakemake.input.audited,

@@ -3,7 +3,7 @@ from pathlib import Path
 from synthworth.job import job
 
 with job(snakemake) as spec:
-    from synthworth.memorization.study import flag_shard
+    from synthworth.memorization.flagging import flag_shard
 
     flag_shard(
         shard=snakemake.input.shard,

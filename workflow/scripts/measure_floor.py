@@ -7,6 +7,7 @@ with job(snakemake) as spec:
         images=snakemake.input.get("images"),
         index=snakemake.input.get("index"),
         features=snakemake.input.get("features"),
+        reference=snakemake.input.get("reference"),
         output=snakemake.output.floor,
         **spec,
     )

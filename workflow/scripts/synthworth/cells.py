@@ -7,6 +7,7 @@ import pandas as pd
 CELL_KEYS = ["classifier", "arm", "generator", "dose", "metric", "class"]
 TEXT_COLUMNS = [
     *("classifier", "arm", "generator", "metric", "class", "scope", "extractor", "reference", "score", "verdict"),
+    *("source", "predicted", "degradation", "reading", "perturbation", "power_of"),
 ]
 
 

@@ -15,10 +15,14 @@ from synthworth.prompts import PLACEHOLDER
 Config = Mapping[str, Any]
 # In place of a metric's name in `fidelity.selection`: the last checkpoint.
 LAST = "last"
+# Images of a class that prdc needs: five neighbours and the image itself.
+LEAST_NEIGHBOURS = 6
 # Files of scores without which there is no report.
 CACHED = ("fidelity.csv", "cells.csv", "comparisons.csv", "generators.csv", "verdict.json")
+# Folders beside those of the generators.
+RESERVED = ("extractors", "floors", "reference", "selftest")
 # Metrics of which lower is better.
-SELECTING = ("fid", "kid", "ms_ssim")
+SELECTING = ("fid", "kid")
 
 
 def contradictions(config: Config, root: Path) -> Iterator[str]:
@@ -35,6 +39,7 @@ def contradictions(config: Config, root: Path) -> Iterator[str]:
     yield from _dataset(config["dataset"])
     yield from _splits(config)
     yield from _unknown_names(config)
+    yield from _names(config)
     for name, generator in config["generators"].items():
         yield from _generator(f"generators.{name}", generator, config, root)
     if not config["cached_scores"]:
@@ -68,6 +73,12 @@ def _splits(config: Config) -> Iterator[str]:
         )
     if config["protocol"] == "paper" and fractions.get("select"):
         yield "splits.fractions.select: the published protocol has no such split; set it to 0"
+
+
+def _names(config: Config) -> Iterator[str]:
+    for name in config["generators"]:
+        if name in RESERVED:
+            yield f"generators.{name}: a folder of this name holds other things; choose another name"
 
 
 def _generator(key: str, generator: Config, config: Config, root: Path) -> Iterator[str]:
@@ -177,6 +188,8 @@ def _unknown_names(config: Config) -> Iterator[str]:
     for name, metric in metrics.items():
         used = [metric["extractor"]] if "extractor" in metric else []
         yield from _check(f"fidelity.metrics.{name}.extractor", used, "fidelity.extractors", extractors)
+        if metric["metric"] == "prdc" and config["fidelity"]["images"] < LEAST_NEIGHBOURS:
+            yield f"fidelity.images: prdc (fidelity.metrics.{name}) looks at neighbours; it needs {LEAST_NEIGHBOURS}"
     if config["memorization"]["filter_copies"] and not config["splits"]["fractions"].get("select"):
         yield "memorization.filter_copies: copies are told by images held out in a split `select`, and there is none"
     looking = {"fidelity.detector": config["fidelity"]["detector"], "memorization": config["memorization"]}

@@ -136,20 +136,21 @@ def detect_synthetic(
     selections: Sequence[str | Path],
     features: Sequence[str | Path],
     output: str | Path,
-    generators: Mapping[str, Mapping[str, int]],
+    generators: Sequence[tuple[str, Mapping[str, int]]],
     seed: int,
     confidence: float,
 ) -> None:
     """Writes the rows of `detect` for the chosen checkpoints of all generators as CSV, a column `generator` first.
 
-    `reference` are features (npz) of real images that no generator saw; `selections` the files of chosen checkpoints,
-    one per generator. `generators` says where in the list of files `features` each generator's checkpoints are: the
-    place of `<scope>/<step>`. Rows of the generator `real images` are the null: the mean over halvings of the real
-    images, empty where they are too few to be halved. So are the rows of a generator where they are too few for it.
+    `reference` are features (npz) of real images that no generator saw; `selections` the files of chosen
+    checkpoints, one per generator. `generators` are their names, in this order, each with the places of its
+    checkpoints (`<scope>/<step>`) in the list of files `features`. Rows of the generator `real images` are the
+    null: the mean over halvings of the real images, empty where they are too few to be halved. So are the rows of a
+    generator where they are too few for it.
     """
     real = _feature_set(load_features(Path(reference)))
     frames = [_null(real, seed, confidence).assign(generator=NULL)]
-    for (generator, places), selection in zip(generators.items(), selections, strict=True):
+    for (generator, places), selection in zip(generators, selections, strict=True):
         parts = []
         for name, choice in read_selection(selection).items():
             file = features[places[f"{choice['scope']}/{choice['step']}"]]

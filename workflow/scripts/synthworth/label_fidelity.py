@@ -47,13 +47,13 @@ def recognition(
 ) -> pd.DataFrame:
     """The recall of each class, of held-out real images first, then of each generator: columns `RECOGNITION_COLUMNS`.
 
-    `names` are the classes in the order of the probabilities; `held_out` are images that neither the classifier nor
-    the choice of its epoch has seen. `low` and `high` are Wilson's limits (1927), for images of patients with the
-    effective number of images of Korn and Graubard (1998). `ceiling` is the recall of the held-out images, `ratio` the
-    recall over it with Donner and Zou's (2012, MOVER-R) limits, and `reading` says on which side of 1 they lie; with a
-    ceiling of 0 there is no ratio (empty). `ratio_high` is infinite where the ceiling may be 0. A class that a
-    generator does not make has no row. StudyError for a class without held-out images, a generator without images,
-    unknown classes, or probabilities that are none.
+    `names` are the classes in the order of the probabilities; `held_out` are images that the classifier was not
+    trained on; where they chose its epoch, their recall is a little high. `low` and `high` are Wilson's limits
+    (1927), for images of patients with the effective number of images of Korn and Graubard (1998). `ceiling` is the
+    recall of the held-out images, `ratio` the recall over it with Donner and Zou's (2012, MOVER-R) limits, and
+    `reading` says on which side of 1 they lie; with a ceiling of 0 there is no ratio (empty). `ratio_high` is
+    infinite where the ceiling may be 0. A class that a generator does not make has no row. StudyError for a class
+    without held-out images, a generator without images, unknown classes, or probabilities that are none.
     """
     _check(names, held_out, synthetic)
     rows = []

@@ -118,17 +118,22 @@ def _check_group_numbers(counts: pd.DataFrame, names: list[str]) -> None:
 
 
 def check_sizes(splits: pd.DataFrame) -> None:
-    """Two training images of a class have a spread to measure a FID against, two test patients one to judge by.
+    """Two training images of a class have a spread to measure a FID against, two patients held out one to judge by.
 
     `splits` as of `split_patients`; raises a StudyError that lists the classes with less.
     """
     classes = list(splits["class"].unique())
     images = splits[splits["split"] == "train"].groupby("class")["image"].count().reindex(classes, fill_value=0)
-    patients = splits[splits["split"] == "test"].groupby("class")["patient"].nunique().reindex(classes, fill_value=0)
+    held_out = [split for split in ("select", "test") if (splits["split"] == split).any()]
+    patients = splits.groupby(["split", "class"])["patient"].nunique()
+    patients = patients.reindex(pd.MultiIndex.from_product([held_out, classes]), fill_value=0)
     remedy = "two are the least; add patients, leave the class out, or give the split a larger fraction"
     problems = [f"class {name!r}: {images[name]} image for training, {remedy}" for name in classes if images[name] < 2]
     problems += [
-        f"class {name!r}: {patients[name]} patient in test, {remedy}" for name in classes if patients[name] < 2
+        f"class {name!r}: {patients[split, name]} patient in {split}, {remedy}"
+        for split in held_out
+        for name in classes
+        if patients[split, name] < 2
     ]
     if problems:
         raise StudyError("Classes are too small for a study.", problems)

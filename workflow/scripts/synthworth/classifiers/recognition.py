@@ -1,6 +1,6 @@
 """What a classifier trained on real images alone takes synthetic images for, beside real ones that it did not see."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -21,14 +21,14 @@ def recognise_images(
     recognised: Path,
     confused: Path,
     classes: Sequence[str],
-    generators: Mapping[str, int],
+    generators: Sequence[tuple[str, int]],
     confidence: float,
 ) -> None:
     """Writes `label_fidelity.recognition` and `confusion` as CSV.
 
     `classifier` is what `train_classifier` wrote, `images` (.npy) and `index` (.csv) are of a split that it was not
-    trained on. `generators` says of how many images of each class, the first ones, each is judged; `shards` are one
-    for each class of each generator, in that order.
+    trained on. `generators` are names, each with the number of images of each class, the first ones, that are judged;
+    `shards` are one for each class of each generator, in that order.
     """
     # Its own threads, one for each core of the machine, come on top of the process's.
     cv2.setNumThreads(0)
@@ -44,7 +44,7 @@ def recognise_images(
     table, rows = real_images(images, index, classes)
     held_out = judged(table, rows["patient"].to_numpy())
     synthetic = {}
-    for place, (name, count) in enumerate(generators.items()):
+    for place, (name, count) in enumerate(generators):
         own = shards[place * len(classes) : (place + 1) * len(classes)]
         synthetic[name] = judged(synthetic_images(own, classes, count, facts["size"]))
     for path, frame in (

@@ -31,7 +31,16 @@ from synthworth.files import replacing
 # What a score says of the checkpoint, in the order of its row; `selected` is added once checkpoints are chosen.
 CHECKPOINT_COLUMNS = ("generator", "scope", "class", "step")
 MEASURE_COLUMNS = ("metric", "extractor", "reference")
-SCORE_COLUMNS = (*CHECKPOINT_COLUMNS, *MEASURE_COLUMNS, "n_synthetic", "n_reference", "value", "low", "high")
+SCORE_COLUMNS = (
+    *CHECKPOINT_COLUMNS,
+    *MEASURE_COLUMNS,
+    "n_synthetic",
+    "n_reference",
+    "value",
+    "low",
+    "high",
+    "standard_error",
+)
 # The floor of a metric of pairs of images is measured among so many times the images of a set.
 PAIRED = 3
 FLOOR_COLUMNS = ("class", *MEASURE_COLUMNS, "floor", "floor_high", "floor_n_synthetic", "floor_n_reference")
@@ -70,8 +79,9 @@ def score_checkpoint(
     the metric needs are read. Of a class's real images the first `reference_images` count (None: all), as the paper
     takes the first 50; all of them where there are fewer. `names` says whose scores they are: `generator`, `scope`,
     `step`, and, for a metric of features, `extractor` and `reference` (the split). Those two are empty, and
-    `n_reference` is 0, where a metric has none. `low` and `high` are the interval of `uncertainty.interval`; empty
-    where there are too few images for any.
+    `n_reference` is 0, where a metric has none. A class on which the metric is not defined has no value. `low`
+    and `high` are the interval of `uncertainty.interval`, empty where there are too few images for any.
+    `standard_error` is that of a metric that has a formula for it, a function of this name in its module.
     """
     module = metric_module(metric)
     synthetic = _read(features if module.READS == "features" else images, module.READS)
@@ -80,7 +90,15 @@ def score_checkpoint(
     for name in classes:
         own, _ = _of_class(synthetic, name)
         others, patients = (None, None) if real is None else _of_class(real, name, reference_images)
-        values = score(metric, own, others)
+        shared = {column: names.get(column, name) for column in CHECKPOINT_COLUMNS} | _measure(names)
+        shared |= {"n_synthetic": len(own), "n_reference": 0 if others is None else len(others)}
+        try:
+            values = score(metric, own, others)
+        except StudyError as error:
+            # A small class does not end the study: it has no such score.
+            print(f"class {name}: {error}", flush=True)
+            rows += [shared | {"metric": key} for key in module.NAMES]
+            continue
         between = interval(
             getattr(module, metric),
             own,
@@ -92,12 +110,11 @@ def score_checkpoint(
             prepare=module.on_subsets,
             patients=patients,
         )
+        error = {"standard_error": module.standard_error(others, own)} if hasattr(module, "standard_error") else {}
         # One without an end, of too few images, says nothing.
         intervals = [ends if np.isfinite(ends).all() else ("", "") for ends in between.tolist()]
-        shared = {column: names.get(column, name) for column in CHECKPOINT_COLUMNS} | _measure(names)
-        shared |= {"n_synthetic": len(own), "n_reference": 0 if others is None else len(others)}
         rows += [
-            shared | {"metric": key, "value": value, "low": low, "high": high}
+            shared | {"metric": key, "value": value, "low": low, "high": high} | error
             for (key, value), (low, high) in zip(values.items(), intervals, strict=True)
         ]
     _write(output, SCORE_COLUMNS, rows)
@@ -108,6 +125,7 @@ def measure_floor(
     images: Path | None,
     index: Path | None,
     features: Path | None,
+    reference: Path | None,
     output: Path,
     names: Mapping[str, str],
     classes: Sequence[str],
@@ -121,16 +139,18 @@ def measure_floor(
     `floor` is the metric's median, `floor_high` its 95 % quantile, over random disjoint sets of the real training
     images, in the numbers of a checkpoint's scores or, where there are too few, in the same proportion: those used
     stand beside it; empty where the metric is not defined on so few. `images` (uint8 array file) and its `index` (CSV),
-    or `features`, are read, as the metric asks.
+    or `features`, are read, as the metric asks; of `reference`, the features that scores are held against, only how
+    many there are.
     """
     module = metric_module(metric)
     real = _read(features, "features") if module.READS == "features" else _read_split(images, index)
+    held_against = load_features(reference).labels if module.HAS_REFERENCE else np.array([])
     rows = []
     for name in classes:
         # All pairs of many images would take hours.
         most = PAIRED * synthetic_images if module.READS == "images" else None
         own, patients = _of_class(real, name, most)
-        n_reference = min(reference_images or len(own), len(own)) if module.HAS_REFERENCE else 0
+        n_reference = len(np.flatnonzero(held_against == name)[:reference_images])
         shared = {"class": name} | _measure(names)
         try:
             lowest = floor(

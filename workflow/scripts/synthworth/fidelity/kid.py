@@ -38,7 +38,7 @@ def on_subsets(reference: np.ndarray, synthetic: np.ndarray) -> Callable[[np.nda
     return value
 
 
-def kid_standard_error(reference: np.ndarray, synthetic: np.ndarray) -> float:
+def standard_error(reference: np.ndarray, synthetic: np.ndarray) -> float:
     """The standard error of `kid`: the root of an estimate of its variance over samples of both sets.
 
     The variance of this U-statistic is the sum of those of its Hoeffding components, which are uncorrelated: one that

@@ -36,7 +36,9 @@ def collect_curves(paths: Iterable[str | Path]) -> pd.DataFrame:
 
 def _read(path: str | Path) -> pd.DataFrame:
     # A class may be named `NA`: nothing but an empty text is read as empty.
-    numbers = {"value": ["nan"]} | dict.fromkeys(["low", "high", *FLOOR_COLUMNS[-4:]], ["nan", ""])
+    numbers = {"value": ["nan", ""]} | dict.fromkeys(
+        ["low", "high", "standard_error", *FLOOR_COLUMNS[-4:]], ["nan", ""]
+    )
     return pd.read_csv(path, dtype=dict.fromkeys(NAMED, str), keep_default_na=False, na_values=numbers)
 
 

@@ -37,7 +37,9 @@ class FidelityInputs(StudyPaths):
         """The real training images, or their features, among which a metric's floor is measured."""
         entry = self.config["fidelity"]["metrics"][wildcards.metric]
         if "extractor" in entry:
-            return {"features": f"{self.results}/fidelity/reference/{entry['extractor']}/train.npz"}
+            folder = f"{self.results}/fidelity/reference/{entry['extractor']}"
+            reference = {"reference": f"{folder}/{entry['reference']}.npz"} if "reference" in entry else {}
+            return {"features": f"{folder}/train.npz"} | reference
         size = self.config["dataset"]["size"]
         return {"images": self._images("train", size), "index": f"{self.results}/data/train/index.csv"}
 

@@ -26,7 +26,7 @@ from synthworth.memorization.power import (
     set_powers,
 )
 from synthworth.memorization.scores import authentic, clopper_pearson
-from synthworth.memorization.sets import ImageSet, check_sets
+from synthworth.memorization.sets import ImageSet, check_sets, subset
 from synthworth.seeds import seed as seed_of
 
 COMPARISON_COLUMNS = [
@@ -127,21 +127,24 @@ def compare_real(
     features_of: Callable[[np.ndarray], np.ndarray],
     seed: int,
     sources: int = 50,
+    own: np.ndarray | None = None,
 ) -> Reference:
     """The reference of a class: its held-out images, and planted copies of `sources` training images, against `train`.
 
-    `train` are all images that the model was trained on: those of all classes where it was. `features_of` is the
-    extractor by which the features of both were made; it is given the plants. At least 2 training and 2 held-out
-    images, these of 2 patients; StudyError otherwise, and for features that are not finite or do not match.
+    `train` are all images that a model may have been trained on, of all classes, of which `own` (rows; None: all) are
+    the class's: copies are made of those. `features_of` is the extractor by which the features of both were made; it
+    is given the plants. At least 2 training and 2 held-out images, these of 2 patients; StudyError otherwise, and for
+    features that are not finite or do not match.
     """
-    check_sets({"training images": (train, 2), "held-out images": (held_out, 2)})
+    class_images = train if own is None else subset(train, own)
+    check_sets({"training images": (class_images, 2), "held-out images": (held_out, 2)})
     _check_patients(held_out)
-    copies, plants = plant_copies(train.pixels, seed, sources)
+    copies, plants = plant_copies(class_images.pixels, seed, sources)
     planted = ImageSet(features_of(copies), copies)
     check_sets({"planted copies": (planted, 1), "training images": (train, 2)})
-    known = compare(held_out, train, held_out, seed, held_out_queries=True)
-    found = compare(planted, train, held_out, seed)
-    plants = plants.assign(source=[train.names[place] for place in plants["source"]])
+    known = compare(held_out, train, held_out, seed, own, held_out_queries=True)
+    found = compare(planted, train, held_out, seed, own)
+    plants = plants.assign(source=[class_images.names[place] for place in plants["source"]])
     comparisons = pd.concat(
         [
             known.assign(kind="held_out", perturbation="", strength=0.0, source=""),
@@ -149,11 +152,13 @@ def compare_real(
         ],
         ignore_index=True,
     )
-    drawn = np.random.default_rng(seed_of(seed, "twins")).permutation(len(train))[:MOST_TWINS]
-    return Reference(comparisons, compare_within(_rows(train, np.sort(drawn))))
+    drawn = np.random.default_rng(seed_of(seed, "twins")).permutation(len(class_images))[:MOST_TWINS]
+    return Reference(comparisons, compare_within(subset(class_images, np.sort(drawn))))
 
 
-def compare_synthetic(synthetic: ImageSet, train: ImageSet, held_out: ImageSet, seed: int) -> pd.DataFrame:
+def compare_synthetic(
+    synthetic: ImageSet, train: ImageSet, held_out: ImageSet, seed: int, own: np.ndarray | None = None
+) -> pd.DataFrame:
     """A row per synthetic image of a class, `COMPARISON_COLUMNS` and `TWIN_COLUMNS`; sets as in `compare_real`.
 
     The audit of a set is a function of this frame and of references; both can be kept as files (`outputs`).
@@ -161,25 +166,34 @@ def compare_synthetic(synthetic: ImageSet, train: ImageSet, held_out: ImageSet, 
     check_sets({"synthetic images": (synthetic, 1), "training images": (train, 2), "held-out images": (held_out, 2)})
     _check_patients(held_out)
     twins = compare_within(synthetic)
-    return pd.concat([compare(synthetic, train, held_out, seed), twins[TWIN_COLUMNS]], axis=1)
+    return pd.concat([compare(synthetic, train, held_out, seed, own), twins[TWIN_COLUMNS]], axis=1)
 
 
 def compare(
-    queries: ImageSet, train: ImageSet, held_out: ImageSet, seed: int, held_out_queries: bool = False
+    queries: ImageSet,
+    train: ImageSet,
+    held_out: ImageSet,
+    seed: int,
+    own: np.ndarray | None = None,
+    held_out_queries: bool = False,
 ) -> pd.DataFrame:
     """A row per query, columns `COMPARISON_COLUMNS`: distances as in `nearest.compare_features`, and the copy score.
 
-    The nearest image is so by features, the similar one by aligned pixels; they need not be the same.
+    Distances are to the class's `own` training images (rows; None: all), as the held-out ones are of the class; a copy
+    may be one of any. The nearest image is so by features, the similar one by aligned pixels; they need not be the
+    same. Only the same `seed` gives comparisons the same cells.
     """
-    sets = [own.features for own in (queries, train, held_out)]
+    class_images = train if own is None else subset(train, own)
+    sets = [images.features for images in (queries, class_images, held_out)]
     frame = compare_features(*sets, held_out.patients, seed, held_out_queries)
     scores, places = most_similar(queries, train)
     names, patients = np.array(train.names, object), np.array(train.patients, object)
+    own_names, own_patients = np.array(class_images.names, object), np.array(class_images.patients, object)
     return frame.assign(
         image=queries.names,
         patient=queries.patients,
-        nearest_image=names[frame["nearest"]],
-        nearest_patient=patients[frame["nearest"]],
+        nearest_image=own_names[frame["nearest"]],
+        nearest_patient=own_patients[frame["nearest"]],
         similar_image=names[places],
         similar_patient=patients[places],
         similarity=scores,
@@ -293,12 +307,3 @@ def _check_patients(held_out: ImageSet) -> None:
     if len(set(held_out.patients)) < 2:
         problem = f"held-out images: all {len(held_out)} of one patient, 2 needed; give the class a larger select split"
         raise StudyError("The memorisation audit is not defined on these images.", [problem])
-
-
-def _rows(images: ImageSet, places: np.ndarray) -> ImageSet:
-    return ImageSet(
-        images.features[places],
-        images.pixels[places],
-        [images.names[place] for place in places],
-        [images.patients[place] for place in places],
-    )

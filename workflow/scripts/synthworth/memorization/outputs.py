@@ -1,20 +1,33 @@
-"""The audit's files, CSV each."""
+"""The audit's files: a split's images as a set, and its tables, CSV each."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from synthworth.features import load_features
 from synthworth.files import replacing
 from synthworth.memorization.audit import Reference
+from synthworth.memorization.sets import ImageSet, subset
 
 # A patient "007" is not number 7, and one named "NA" is there.
 _TEXT = dict.fromkeys(
     [
         *("image", "patient", "nearest_image", "nearest_patient", "similar_image", "similar_patient", "other_image"),
-        *("kind", "perturbation", "source", "score", "power_of"),
+        *("kind", "perturbation", "source", "score", "power_of", "generator", "class", "scope"),
     ],
     str,
 )
+
+
+def read_split(files: Mapping[str, str], name: str | None = None) -> ImageSet:
+    """The images of a split, of one class or of all: `images` (uint8 array), `index` (CSV) and `features` (npz)."""
+    rows = pd.read_csv(files["index"], dtype=str, keep_default_na=False)
+    images, features = np.load(files["images"], mmap_mode="r"), load_features(Path(files["features"])).features
+    names, patients = rows["image"].tolist(), rows["patient"].tolist()
+    whole = ImageSet(features, images, names, patients)
+    return whole if name is None else subset(whole, np.flatnonzero(rows["class"] == name))
 
 
 def read_reference(comparisons: str | Path, twins: str | Path) -> Reference:
@@ -31,3 +44,13 @@ def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
     """Writes any of the audit's tables."""
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def named(frame: pd.DataFrame, names: Mapping[str, object]) -> pd.DataFrame:
+    """A table with columns of one value each in front."""
+    return frame.assign(**names)[[*names, *frame.columns]]
+
+
+def collect(paths: Sequence[str], output: str) -> None:
+    """The same table of several generators, or shards, as one CSV."""
+    write_csv(pd.concat([read_table(path) for path in paths]), output)

@@ -30,6 +30,16 @@ class ImageSet:
         return len(self.pixels)
 
 
+def subset(images: ImageSet, rows: np.ndarray) -> ImageSet:
+    """Some images of a set."""
+    return ImageSet(
+        images.features[rows],
+        images.pixels[rows],
+        [images.names[row] for row in rows],
+        [images.patients[row] for row in rows],
+    )
+
+
 def check_sets(sets: Mapping[str, tuple[ImageSet, int]]) -> None:
     """StudyError that names all that is wrong with sets given by name, each with the fewest images it needs."""
     problems = []

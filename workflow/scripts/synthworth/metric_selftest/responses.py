@@ -25,6 +25,7 @@ VALUE_COLUMNS = (
     *("metric", "extractor", "degradation", "severity", "class", "repetition"),
     *("n_synthetic", "n_reference", "value", "problem"),
 )
+TEXT = ("metric", "extractor", "degradation", "class", "problem")
 RESPONSE_COLUMNS = (
     *("metric", "extractor", "degradation", "expected", "floor", "floor_sd", "at_worst", "shift", "monotonicity"),
     *("seen_from", "responds", "reason"),
@@ -101,8 +102,9 @@ def selftest(
 
 def collect(paths: Sequence[str | Path], values: str | Path, responses: str | Path) -> None:
     """Writes the values of some CSVs of `selftest` as one, and what `judge` says of them as another."""
-    empty = {"value": [""]}
-    found = pd.concat([pd.read_csv(path, keep_default_na=False, na_values=empty) for path in paths], ignore_index=True)
+    # A class may be named 0, or NA.
+    told = {"dtype": dict.fromkeys(TEXT, str), "keep_default_na": False, "na_values": {"value": [""]}}
+    found = pd.concat([pd.read_csv(path, **told) for path in paths], ignore_index=True)
     for path, frame in ((values, found), (responses, judge(found))):
         with replacing(path) as temporary:
             frame.to_csv(temporary, index=False)

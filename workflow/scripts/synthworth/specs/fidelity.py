@@ -86,17 +86,18 @@ class FidelitySpecs(ConfigSlices):
         shards = {name: self.study.shards(name)[0] for name in self.study.synthesising()}
         return {
             "classes": list(self.study.classes),
-            "generators": {name: last - first + 1 for name, (first, last) in shards.items()},
+            # In the order of the files: JSON sorts the keys of a mapping.
+            "generators": [[name, last - first + 1] for name, (first, last) in shards.items()],
             "confidence": self.config["fidelity"]["confidence"],
         }
 
     @canonical
     def detect_synthetic(self, wildcards: Any) -> dict[str, Any]:
         """Which file of features is whose."""
-        generators, place = {}, 0
+        generators, place = [], 0
         for name in self.config["generators"]:
             keys = [f"{scope}/{step}" for scope in self.study.scopes(name) for step in self.study.steps(name)]
-            generators[name] = {key: place + offset for offset, key in enumerate(keys)}
+            generators.append([name, {key: place + offset for offset, key in enumerate(keys)}])
             place += len(keys)
         settings = {"seed": seed(self.seed, "detector"), "confidence": self.config["fidelity"]["confidence"]}
         return {"generators": generators} | settings

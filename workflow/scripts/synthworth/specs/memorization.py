@@ -14,14 +14,12 @@ class MemorizationSpecs(ConfigSlices):
         """The extractor, and how many training images copies are made of."""
         settings = self.config["memorization"]
         kind = self.config["fidelity"]["extractors"][settings["extractor"]]["kind"]
-        drawn = {"sources": settings["planted"], "seed": seed(self.seed, "memorization", wildcards.label)}
-        return {"name": wildcards.label, "kind": kind} | drawn
+        return {"name": wildcards.label, "kind": kind, "sources": settings["planted"], "seed": self._cells_seed()}
 
     @canonical
     def compare_synthetic_images(self, wildcards: Any) -> dict[str, Any]:
         """The classes of a checkpoint."""
-        drawn = seed(self.seed, "memorization", wildcards.generator, wildcards.scope, wildcards.step)
-        return {"classes": self.study.classes_of(wildcards.scope), "seed": drawn}
+        return {"classes": self.study.classes_of(wildcards.scope), "seed": self._cells_seed()}
 
     @canonical
     def audit_generator(self, wildcards: Any) -> dict[str, Any]:
@@ -49,3 +47,7 @@ class MemorizationSpecs(ConfigSlices):
     def draw_closest_pairs(self, wildcards: Any) -> dict[str, Any]:
         """What the sheet says of its origin."""
         return self._provenance()
+
+    def _cells_seed(self) -> int:
+        """One for all comparisons: the parts of feature space within which they are compared hang on it."""
+        return seed(self.seed, "memorization")

@@ -22,7 +22,10 @@ def recognition(scores: pd.DataFrame, baseline: str) -> Table:
     remarks = [
         f"Per cent of the images of a class that are taken for it, with intervals, by a classifier of the arm "
         f"{baseline}, which has real images alone; {span(scores['n'])} images of a class.",
-        f"Surely off the real ones: {named}." if named else "No generator is surely off the real ones.",
+        f"Beyond their intervals off the real ones: {named}."
+        if named
+        else "No generator is off the real ones beyond its interval.",
+        "The held-out images also chose the classifier's epoch: their row is a little high.",
     ]
     return Table(frame, "Images recognised as their class (%)", remarks if len(frame) else [])
 
@@ -55,7 +58,9 @@ def memorization(scores: pd.DataFrame, baseline: str) -> Table:
     remarks = [
         "Each score with its interval; what 95 % of equally many real images that were not trained on have; and its "
         f"power, the share that it finds of planted ones ({powers}).",
-        "`copies`: beyond what real images have. A score of little power says nothing when it finds nothing.",
+        "`copies`: beyond what real images have, each score judged at 5 %: of "
+        f"{len(chosen)} scores {0.05 * len(chosen):.1f} would be so by chance. A score of little power says nothing "
+        "when it finds nothing.",
     ]
     caption = "Does a generator copy its training images?"
     return Table(frame, caption, remarks if len(frame) else [], "Class")

@@ -1,0 +1,73 @@
+"""The comparisons of a study's images, from its files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from synthworth.features import load_features
+from synthworth.memorization.audit import compare_real, compare_synthetic
+from synthworth.memorization.outputs import read_split, write_csv
+from synthworth.memorization.sets import ImageSet
+from synthworth.seeds import seed as seed_of
+from synthworth.shards import read_shard
+
+
+def compare_real_images(
+    train: Mapping[str, str],
+    held_out: Mapping[str, str],
+    weights: Path,
+    comparisons: str,
+    twins: str,
+    name: str,
+    kind: str,
+    sources: int,
+    seed: int,
+) -> None:
+    """The reference of the class `name` (`audit.compare_real`) as two CSVs.
+
+    `train` and `held_out` have the files of a split (`outputs.read_split`). A copy may be one of a training image of
+    any class. `seed` must be that of the comparisons of synthetic images.
+    """
+    from synthworth.features import load_extractor
+
+    features_of = load_extractor(kind, weights)
+    own = _rows_of(train, name)
+    reference = compare_real(
+        read_split(train), read_split(held_out, name), features_of, seed_of(seed, name), sources, own
+    )
+    write_csv(reference.comparisons, comparisons)
+    write_csv(reference.twins, twins)
+
+
+def compare_synthetic_images(
+    train: Mapping[str, str],
+    held_out: Mapping[str, str],
+    samples: str,
+    features: str,
+    output: str,
+    classes: Sequence[str],
+    seed: int,
+) -> None:
+    """The comparisons (`audit.compare_synthetic`) of the classes of a checkpoint as one CSV, its column `class` first.
+
+    `samples` is the shard of its images, `features` the npz of theirs.
+    """
+    trained_on = read_split(train)
+    pixels, rows = read_shard(samples, columns=["label", "index"])
+    found = load_features(Path(features))
+    frames = []
+    for name in classes:
+        own = (rows["label"] == name).to_numpy()
+        images = ImageSet(found.features[own], pixels[own], rows["index"][own].astype(str).tolist())
+        held_out_images = read_split(held_out, name)
+        frame = compare_synthetic(images, trained_on, held_out_images, seed_of(seed, name), _rows_of(train, name))
+        frame.insert(0, "class", name)
+        frames.append(frame)
+    write_csv(pd.concat(frames), output)
+
+
+def _rows_of(files: Mapping[str, str], name: str) -> np.ndarray:
+    rows = pd.read_csv(files["index"], dtype=str, keep_default_na=False)
+    return np.flatnonzero(rows["class"] == name)
