@@ -78,7 +78,7 @@ def test_the_report_holds_its_figures_and_its_answer(finished):
     verdict = json.loads((finished / "results" / "tiny" / "scores" / "verdict.json").read_text())
     assert verdict["answer"] in report
     assert "drawn phantoms, no patients" in report
-    assert report.count("data:image/png;base64,") == 8
+    assert report.count("data:image/png;base64,") == 13
     assert "http" not in report.replace("http-equiv", "")
 
 

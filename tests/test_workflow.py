@@ -25,15 +25,19 @@ AFTER_RUNS = {
 # From a generator's checkpoints on, for two classes, two steps, three arms of which two are synthetic, two seeds.
 AFTER_SELECTION = AFTER_RUNS | {
     "collect_curves": 1,
-    "recognise_images": 1,
-    "detect_synthetic": 1,
     "select_checkpoint": 1,
     "collect_fidelity": 1,
+    "recognise_images": 1,
+    "detect_synthetic": 1,
+    "audit_generator": 1,
+    "collect_memorization": 2,
+    "draw_closest_pairs": 1,
     "synthesize_shard": 4,
     "train_classifier": 4,
     "evaluate_classifier": 4,
-    "render_table": 6,
-    "draw_figure": 4,
+    "render_table": 9,
+    # All but the other curves, which the tiny study has none of, and the self-test.
+    "draw_figure": 7,
     "draw_synthetic_samples": 1,
     "draw_generator_samples": 1,
     "draw_progression": 1,
@@ -86,14 +90,20 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
                 "sample_checkpoint": 2,
                 "extract_features": 2,
                 "score_checkpoint": 4,
+                "compare_synthetic_images": 2,
                 "collect_curves": 1,
                 "select_checkpoint": 1,
                 "collect_fidelity": 1,
+                "recognise_images": 1,
+                "detect_synthetic": 1,
+                "audit_generator": 1,
+                "collect_memorization": 2,
+                "draw_closest_pairs": 1,
                 "synthesize_shard": 2,
                 "train_classifier": 2,
                 "evaluate_classifier": 2,
-                "render_table": 6,
-                "draw_figure": 4,
+                "render_table": 9,
+                "draw_figure": 8,
                 "draw_synthetic_samples": 1,
                 "draw_generator_samples": 1,
             },
@@ -103,7 +113,8 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
             ["generators={ddpm: {checkpoints: {last: 12}}}"],
             # Segment 12 only; segment 8 is the end of a finished chain. The choice among checkpoints is made anew.
             AFTER_SELECTION
-            | {"finish_generator": 2, "sample_checkpoint": 2, "extract_features": 2, "score_checkpoint": 4},
+            | {"finish_generator": 2, "sample_checkpoint": 2, "extract_features": 2, "score_checkpoint": 4}
+            | {"compare_synthetic_images": 2},
             id="longer training",
         ),
         pytest.param(
@@ -113,6 +124,9 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
                 "synthesize_shard": 2,
                 "train_classifier": 4,
                 "evaluate_classifier": 4,
+                "recognise_images": 1,
+                "render_table": 5,
+                "draw_figure": 3,
                 "draw_synthetic_samples": 1,
                 "draw_generator_samples": 1,
             },
@@ -127,6 +141,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
                 "sample_checkpoint": 4,
                 "extract_features": 4,
                 "score_checkpoint": 8,
+                "compare_synthetic_images": 4,
             },
             id="two numbers that swapped places",
         ),
@@ -139,8 +154,10 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
                 "collect_curves": 1,
                 "collect_fidelity": 1,
                 "measure_floor": 1,
+                "selftest_features": 1,
+                "collect_selftest": 1,
                 "render_table": 2,
-                "draw_figure": 3,
+                "draw_figure": 4,
                 "draw_progression": 1,
             },
             id="one more metric",
@@ -174,10 +191,22 @@ EDITS = {
         "draw_figure": 1,
     },
     "classifiers/evaluation.py": AFTER_RUNS | {"evaluate_classifier": 6},
-    "fidelity/ms_ssim.py": AFTER_SELECTION | {"score_checkpoint": 4},
+    # Not the choice of checkpoints, which is by FID.
+    "fidelity/ms_ssim.py": {
+        "score_checkpoint": 4,
+        "measure_floor": 1,
+        "selftest_images": 1,
+        "collect_curves": 1,
+        "collect_fidelity": 1,
+        "collect_selftest": 1,
+        "render_table": 2,
+        "draw_figure": 3,
+        "draw_progression": 1,
+    },
     "fidelity/selection.py": {name: count for name, count in AFTER_SELECTION.items() if name != "draw_progression"}
     | {"draw_progression": 1},
-    "synthesis.py": AFTER_SELECTION | {"sample_checkpoint": 4, "extract_features": 4, "score_checkpoint": 8},
+    "synthesis.py": AFTER_SELECTION
+    | {"sample_checkpoint": 4, "extract_features": 4, "score_checkpoint": 8, "compare_synthetic_images": 4},
     "report.py": {},
 }
 
@@ -244,7 +273,7 @@ def test_cached_scores_schedule_the_report_alone(finished, tmp_path):
     house = copy_house(tmp_path)
     shutil.copytree(finished / "results/tiny/scores", house / "cached")
     jobs = planned(house, "--configfile", TINY, "--config", "cached_scores=cached")
-    assert jobs == {"render_table": 5, "draw_figure": 4, "write_report": 1, "all": 1}
+    assert jobs == {"render_table": 11, "draw_figure": 8, "write_report": 1, "all": 1}
     snakemake(house, "--cores", "2", "--configfile", TINY, "--config", "cached_scores=cached")
     before, after = (path / "results/tiny/tables/table7_accuracy.csv" for path in (finished, house))
     assert before.read_bytes() == after.read_bytes()
@@ -262,18 +291,23 @@ def ancestors(jobs, files):
     return found
 
 
+# And of scoring and auditing.
+JOBS_OF_TRAINING = (
+    *("train_", "finish_", "encode_", "sample_", "synthesize_", "select_", "score_", "extract_", "reference_"),
+    *("measure_", "selftest_", "recognise_", "detect_", "compare_real", "compare_synthetic", "audit_", "flag_"),
+)
+
+
 def test_no_training_selection_or_sampling_job_can_reach_a_test_image(tmp_path):
     jobs = planned_files(copy_house(tmp_path), "--configfile", "config/demo.yaml")
     readers = [rule for rule, inputs, _ in jobs if any("/data/test/" in file for file in inputs)]
     assert set(readers) == {"render_images", "evaluate_classifier", "describe_data"}
     checked = set()
     for rule, inputs, _ in jobs:
-        if rule.startswith(
-            ("train_", "finish_", "encode_", "sample_", "synthesize_", "select_", "score_", "extract_", "reference_")
-        ):
+        if rule.startswith(JOBS_OF_TRAINING):
             checked.add(rule)
             assert not any("/data/test/" in file for file in ancestors(jobs, inputs)), rule
-    assert len(checked) == 13
+    assert len(checked) == 21
 
 
 def test_the_published_protocol_does_read_the_test_split(tmp_path, manifest):
