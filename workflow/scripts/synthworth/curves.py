@@ -12,6 +12,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from synthworth.figure_style import (
     CLASS_COLOURS,
+    MEASURE,
     PAGE_WIDTH,
     STYLE,
     in_lines,
@@ -21,8 +22,6 @@ from synthworth.figure_style import (
     write_note,
 )
 
-# What tells one score of a checkpoint and class from another.
-MEASURE = ["metric", "extractor", "reference"]
 FLOOR = {"linestyle": ":", "linewidth": 0.9}
 
 

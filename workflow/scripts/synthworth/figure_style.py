@@ -17,6 +17,8 @@ from synthworth.files import replacing
 GENERATOR_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 GENERATOR_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 CLASS_COLOURS = ["#332288", "#CC6677", "#44AA99", "#DDAA33", "#882255", "#88CCEE", "#117733", "#AA4499", "#999933"]
+# What tells one score of a checkpoint and class from another.
+MEASURE = ["metric", "extractor", "reference"]
 METRIC_NAMES = {"fid": "FID", "kid": "KID", "ms_ssim": "MS-SSIM", "vendi": "Vendi score"}
 VERDICTS = {"helps": ("#0072B2", "^"), "no evidence": ("#7F7F7F", "o"), "harms": ("#D55E00", "v")}
 GREY = "#7F7F7F"

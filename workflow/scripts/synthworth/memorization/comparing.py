@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from synthworth.features import load_features
+from synthworth.features import load_extractor, load_features
 from synthworth.memorization.audit import compare_real, compare_synthetic
 from synthworth.memorization.outputs import read_split, write_csv
 from synthworth.memorization.sets import ImageSet
@@ -30,8 +30,6 @@ def compare_real_images(
     `train` and `held_out` have the files of a split (`outputs.read_split`). A copy may be one of a training image of
     any class. `seed` must be that of the comparisons of synthetic images.
     """
-    from synthworth.features import load_extractor
-
     features_of = load_extractor(kind, weights)
     own = _rows_of(train, name)
     reference = compare_real(

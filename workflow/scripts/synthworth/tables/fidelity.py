@@ -2,10 +2,9 @@
 
 import pandas as pd
 
-from synthworth.figure_style import metric_label
+from synthworth.figure_style import MEASURE, metric_label
 from synthworth.tables.layout import Table, grid, span
 
-MEASURE = ["metric", "extractor", "reference"]
 FLOOR_ROW = "real against real"
 
 
