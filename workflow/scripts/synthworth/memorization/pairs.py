@@ -34,6 +34,10 @@ def draw_closest_pairs(
     table = read_table(audited)
     pixels: dict[tuple[str, str], np.ndarray] = {}
     for shard in samples:
+        # Most checkpoints were not chosen: their images need not be decoded.
+        of_checkpoint = pd.read_parquet(shard, columns=["label", "scope", "step"])
+        if not chosen.intersection(of_checkpoint.itertuples(index=False, name=None)):
+            continue
         found, rows = read_shard(shard)
         for place, row in enumerate(rows.itertuples()):
             if (row.label, row.scope, row.step) in chosen:
