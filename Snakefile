@@ -10,6 +10,7 @@ configfile: "config/config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/planning.smk"
 include: "workflow/rules/base_models.smk"
 include: "workflow/rules/generators.smk"
 include: "workflow/rules/features.smk"
@@ -18,6 +19,7 @@ include: "workflow/rules/audits.smk"
 include: "workflow/rules/memorization.smk"
 include: "workflow/rules/synthesis.smk"
 include: "workflow/rules/classifiers.smk"
+include: "workflow/rules/external.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
@@ -32,14 +34,14 @@ localrules:
 rule all:
     default_target: True
     input:
-        f"{inputs.results}/report/index.html",
+        f"{inputs.home}/report/index.html",
 
 
 # Do the metrics see what they should, on the study's own real images?
 rule metric_selftest:
     input:
-        f"{inputs.results}/figures/figure_metric_selftest.png",
-        f"{inputs.results}/scores/metric_responses.csv",
+        f"{inputs.parts[0]}/figures/figure_metric_selftest.png",
+        f"{inputs.parts[0]}/scores/metric_responses.csv",
 
 
 rule published:

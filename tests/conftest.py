@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 from house import TINY, copy_house, snakemake
 
-# Files are dealt to workers in this order: the longest first, the one that waits for the finished study last.
-PLACES = {"test_end_to_end.py": 0, "test_workflow.py": 2}
+# Files are dealt to workers in this order, the longest first and all others after these. The first makes the finished
+# study, the third looks at it.
+FIRST = ["test_end_to_end.py", "test_learning.py", "test_reruns.py", "test_copier.py", "test_workflow.py"]
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: PLACES.get(item.path.name, 1))
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(FIRST)))
 
 
 @pytest.fixture(scope="session")

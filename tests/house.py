@@ -5,6 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
+from functools import cache
 from pathlib import Path
 
 HOUSE = Path(__file__).parents[1]
@@ -33,10 +36,35 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "OMP_NUM_THREADS")}
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> str:
-    """Runs snakemake in a folder and returns all that it prints."""
+@cache
+def warm_python() -> str:
+    """A Python for Snakemake and its jobs whose processes begin with the libraries imported: that of warm.py."""
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))
+    # The server goes with this process, and the folder with the server.
+    server = subprocess.Popen(
+        [sys.executable, "-P", str(HOUSE / "tests" / "warm.py"), str(folder)],
+        env=environment() | {"OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    while not (folder / "python").exists():
+        assert server.poll() is None, "the server of warm Pythons has not started"
+        time.sleep(0.05)
+    return str(folder / "python")
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True, warm: bool = True) -> str:
+    """Runs snakemake in a folder and returns all that it prints.
+
+    Where it is not `warm`, it and its jobs start as a user's do, and `/proc` shows what they run.
+    """
     done = subprocess.run(
-        command(*arguments), cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [warm_python(), *command(*arguments)[1:]] if warm else command(*arguments),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert not check or done.returncode == 0, done.stdout[-5000:]
     return done.stdout

@@ -8,12 +8,17 @@ import torch
 from test_classifier_augmentation import PAPER
 
 from synthworth.classifiers import training
+from synthworth.classifiers.batches import BatchOrder, Stage
 from synthworth.classifiers.data import ImageDataset, real_images
 from synthworth.classifiers.models import create_classifier, load_classifier
-from synthworth.classifiers.training import BatchOrder, fit, learning_rates, train_classifier
+from synthworth.classifiers.objectives import Objective, class_weights
+from synthworth.classifiers.training import fit, learning_rates, train_classifier
 from synthworth.errors import StudyError
+from synthworth.seeds import seed
+from synthworth.shards import write_shard
 
 CLASSES = ["left", "right"]
+LOSSES = ["train_loss", "select_loss", "select_accuracy"]
 
 
 def write_split(folder, name, count, size=32):
@@ -50,7 +55,9 @@ RECIPE = {
 }
 
 FIT = {
-    "epochs": 3,
+    "stages": [Stage(np.arange(33), 3)],
+    "steps": None,
+    "objective": Objective(),
     "batch_size": 8,
     "learning_rate": 1e-3,
     "betas": (0.9, 0.999),
@@ -104,7 +111,7 @@ def test_the_folder_holds_the_epoch_of_least_selection_loss(splits, tmp_path, mo
     monkeypatch.setattr(training, "predict", predict)
     train_classifier(**splits, **{**RECIPE, "epochs": 4}, dropout=0.25, output=tmp_path / "run")
     history = pd.read_csv(tmp_path / "run/history.csv")
-    assert list(history.columns) == ["epoch", "train_loss", "select_loss", "select_accuracy", "learning_rate"]
+    assert list(history.columns) == ["epoch", "steps", *LOSSES, "learning_rate"]
     assert history["epoch"].tolist() == [1, 2, 3, 4]
     np.testing.assert_allclose(history["select_loss"], [0.9, 0.5, 0.7, 0.5], atol=1e-6)
     assert history["select_accuracy"].tolist() == [0, 1, 0, 1]
@@ -119,7 +126,7 @@ def test_selection_loss_and_accuracy_are_those_of_the_selection_images(splits):
     selection, _ = real_images(splits["select_images"], splits["select_index"], CLASSES)
     model = create_classifier("test_efficientnet", 2)
     dataset = ImageDataset(training_table, lambda image, _epoch, _row: image.astype(np.float32) / 255)
-    state, history, epoch = fit(model, dataset, selection, **{**FIT, "epochs": 1})
+    state, history, epoch = fit(model, dataset, selection, **{**FIT, "stages": [Stage(np.arange(33), 1)]})
     model.load_state_dict(state)
     logits = training.predict(model, selection, torch.device("cpu"))
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor(selection.targets)).item()
@@ -157,7 +164,7 @@ def test_steps_are_in_training_mode_and_in_the_precision_asked_for(splits, mixed
     passes = []
     model.register_forward_hook(lambda module, _inputs, logits: passes.append((module.training, logits.dtype)))
     dataset = ImageDataset(training_table, lambda image, _epoch, _row: image.astype(np.float32) / 255)
-    fit(model, dataset, selection, **{**FIT, "epochs": 2, "mixed_precision": mixed_precision})
+    fit(model, dataset, selection, **{**FIT, "stages": [Stage(np.arange(33), 2)], "mixed_precision": mixed_precision})
     assert passes == ([(True, kind)] * 4 + [(False, kind)] * 2) * 2
 
 
@@ -196,31 +203,220 @@ def test_the_schedule_is_stepped_as_its_name_says(splits, tmp_path, schedule):
     np.testing.assert_allclose(rates, [1e-3 * (1 + math.cos(math.pi * step)) / 2 for step in steps], atol=1e-12)
 
 
-def test_every_image_is_seen_once_an_epoch_in_a_new_order():
-    order = BatchOrder(33, 8, run_seed=1)
-    epochs = []
-    for epoch in (1, 2):
-        order.epoch = epoch
-        batches = list(order)
-        assert [len(batch) for batch in batches] == [8, 8, 8, 9]
-        assert len(order) == len(batches)
-        assert {number for batch in batches for number, _ in batch} == {epoch}
-        epochs.append([row for batch in batches for _, row in batch])
-        assert sorted(epochs[-1]) == list(range(33))
-    assert epochs[0] != epochs[1]
-    assert [len(batch) for batch in BatchOrder(10, 8, 1)] == [8, 2]
-    assert [len(batch) for batch in BatchOrder(1, 8, 1)] == [1]
+def batches(order, epoch):
+    order.epoch = epoch
+    found = list(order)
+    assert len(order) == len(found)
+    return found
+
+
+@pytest.mark.parametrize("steps", [None, 4])
+def test_every_image_is_seen_once_an_epoch_in_a_new_order(steps):
+    order = BatchOrder([Stage(np.arange(33), 3)], 8, run_seed=1, steps=steps)
+    for epoch in (1, 2, 3):
+        found = batches(order, epoch)
+        assert [len(batch) for batch in found] == [8, 8, 8, 9]
+        # The order that runs had before there were stages and budgets.
+        expected = np.random.default_rng(seed(1, "order", epoch)).permutation(33)
+        assert [item for batch in found for item in batch] == [(epoch, row) for row in expected]
+    assert [len(batch) for batch in batches(BatchOrder([Stage(np.arange(10), 1)], 8, 1), 1)] == [8, 2]
+    assert [len(batch) for batch in batches(BatchOrder([Stage(np.arange(1), 1)], 8, 1), 1)] == [1]
+
+
+def test_a_budget_of_steps_goes_on_over_the_end_of_a_pass():
+    rows = np.arange(100, 120)
+    order = BatchOrder([Stage(rows, 5)], 8, run_seed=1, steps=4)
+    stream = [item for epoch in range(1, 6) for batch in batches(order, epoch) for item in batch]
+    # 20 steps of passes of 8, 8 and 4 images: six passes and 16 images of the seventh.
+    assert len(stream) == 6 * 20 + 16
+    for turn in range(1, 8):
+        assert [number for number, _ in stream[20 * (turn - 1) : 20 * turn]] == [turn] * min(
+            20, len(stream) - 20 * (turn - 1)
+        )
+        own = [row for number, row in stream if number == turn]
+        assert sorted(own) == sorted(set(own))
+        assert set(own) <= set(rows.tolist())
+    assert [row for _, row in stream[:20]] != [row for _, row in stream[20:40]]
+    # An epoch says itself what it holds, whichever came before it.
+    assert batches(BatchOrder([Stage(rows, 5)], 8, 1, 4), 3) == batches(order, 3)
+    long = BatchOrder([Stage(np.arange(40), 2)], 8, run_seed=1, steps=2)
+    assert [row for epoch in (1, 2) for batch in batches(long, epoch) for _, row in batch] == np.random.default_rng(
+        seed(1, "order", 1)
+    ).permutation(40)[:32].tolist()
+
+
+@pytest.mark.parametrize(("steps", "sizes"), [(None, [3, 3, 1, 1, 1]), (2, [2] * 5)], ids=["epochs", "steps"])
+def test_a_stage_comes_after_the_other(steps, sizes):
+    first, second = Stage(np.arange(8, 32), 2), Stage(np.arange(8), 3)
+    order = BatchOrder([first, second], 8, run_seed=1, steps=steps)
+    for epoch, size in enumerate(sizes, start=1):
+        found = batches(order, epoch)
+        assert len(found) == size
+        assert order.stage is (first if epoch <= 2 else second)
+        assert {row < 8 for batch in found for _, row in batch} == {epoch > 2}
+        assert steps or {number for batch in found for number, _ in batch} == {epoch}
+    seen = [item for epoch in range(1, 6) for batch in batches(order, epoch) for item in batch]
+    assert len(seen) == len(set(seen))
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """Twelve synthetic images of each class, all of them black."""
+    paths = []
+    for name in CLASSES:
+        rows = pd.DataFrame({"index": range(12)}).assign(
+            label=name, prompt="", generator="g", scope=name, step=1, seed=0
+        )
+        paths.append(tmp_path / f"{name}.parquet")
+        write_shard(paths[-1], [np.zeros((12, 32, 32, 1), np.uint8)], rows)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("arm", "epochs", "steps"),
+    [
+        ({}, [4, 8, 12], [4, 8, 12]),
+        ({"per_class": 12}, [7, 14, 21], [4, 8, 12]),
+        ({"per_class": 12, "regime": "replace"}, [3, 6, 9], [4, 8, 12]),
+        ({"per_class": 12, "regime": "pretrain_then_finetune"}, [3, 6, 10], [4, 8, 12]),
+        ({"real_share": 0.5}, [2, 4, 6], [4, 8, 12]),
+        ({"repeat_training_images": True, "per_class": 12}, [7, 14, 21], [4, 8, 12]),
+    ],
+    ids=["baseline", "mix", "replace", "pretrain", "hold_back", "copies"],
+)
+def test_the_steps_of_an_arm_hang_on_the_budget(splits, shards, tmp_path, arm, epochs, steps):
+    frame = pd.read_csv(splits["train_index"])
+    frame.assign(patient=[f"p{i}" for i in range(len(frame))]).to_csv(splits["train_index"], index=False)
+    recipe = {**RECIPE, "epochs": 3, "architecture": "test_resnet", "arm": arm, "pretrain_share": 0.7}
+    for budget, made in (("epochs", epochs), ("steps", steps)):
+        output = tmp_path / budget
+        train_classifier(**splits, **recipe, budget=budget, shards=shards if "per_class" in arm else [], output=output)
+        history = pd.read_csv(output / "history.csv")
+        assert history["steps"].tolist() == made
+        if arm.get("regime") == "pretrain_then_finetune":
+            assert load_classifier(output)[1]["epoch"] == 3
+
+
+def test_a_baseline_is_the_same_under_both_budgets(splits, tmp_path):
+    for budget in ("epochs", "steps"):
+        train_classifier(**splits, **RECIPE, budget=budget, output=tmp_path / budget)
+    assert equal(weights(tmp_path / "epochs"), weights(tmp_path / "steps"))
+
+
+def test_only_an_epoch_of_the_last_stage_is_chosen(splits, monkeypatch):
+    training_table, _ = real_images(splits["train_images"], splits["train_index"], CLASSES)
+    selection, _ = real_images(splits["select_images"], splits["select_index"], CLASSES)
+    margins = iter([9.0, 8.0, 1.0, 3.0])
+    labels = torch.nn.functional.one_hot(torch.tensor(selection.targets), 2)
+    monkeypatch.setattr(training, "predict", lambda *_: labels * next(margins))
+    dataset = ImageDataset(training_table, lambda image, _epoch, _row: image.astype(np.float32) / 255)
+    stages = [Stage(np.arange(20, 33), 2), Stage(np.arange(20), 2)]
+    _, history, epoch = fit(create_classifier("test_resnet", 2), dataset, selection, **{**FIT, "stages": stages})
+    assert history["select_loss"].idxmin() == 0
+    assert epoch == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"objective": {"loss": "focal"}},
+        {"objective": {"mixing": "mixup"}},
+        {"objective": {"mixing": "cutmix"}},
+        {"weigh_classes": True},
+    ],
+    ids=["focal", "mixup", "cutmix", "class_weights"],
+)
+def test_an_objective_changes_the_run_and_keeps_to_its_seed(splits, tmp_path, change):
+    recipe = {**RECIPE, "architecture": "test_resnet", "epochs": 1}
+    # Two workers do not change what is drawn for a batch.
+    for name, changes in {"plain": {}, "one": change, "two": change | {"workers": 2}}.items():
+        train_classifier(**splits, **recipe, **changes, output=tmp_path / name)
+    plain, one, two = (weights(tmp_path / name) for name in ("plain", "one", "two"))
+    assert not equal(plain, one)
+    assert equal(one, two)
+
+
+def test_focal_loss_and_class_weights():
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.5], [40.0, 0.0, 0.0], [0.1, 0.2, 0.3]], requires_grad=True)
+    labels = torch.tensor([0, 2, 0, 1])
+    p = logits.softmax(dim=1)[torch.arange(4), labels].double()
+    weighted = torch.tensor([0.5, 1.0, 2.0])
+    torch.testing.assert_close(Objective()(logits, labels).double(), -p.log().mean())
+    focal = Objective("focal", 2.0)
+    torch.testing.assert_close(focal(logits, labels).double(), -((1 - p) ** 2 * p.log()).mean())
+    expected = -((1 - p) ** 2 * p.log() * weighted[labels]).mean()
+    torch.testing.assert_close(focal(logits, labels, weighted).double(), expected)
+    torch.testing.assert_close(Objective()(logits, labels, weighted).double(), -(p.log() * weighted[labels]).mean())
+    torch.testing.assert_close(Objective("focal", 0.0)(logits, labels), Objective()(logits, labels))
+    # Of an image that is beyond doubt, the slope of (1 - p) ** 0.5 has no bounds.
+    Objective("focal", 0.5)(logits, labels).backward()
+    assert logits.grad.isfinite().all()
+
+
+def test_weights_are_inverse_to_the_counts_and_one_on_average():
+    targets = np.repeat([0, 1, 3], [6, 3, 1])
+    found = class_weights(targets, 4)
+    assert found.dtype == np.float32
+    assert found[2] == 0
+    np.testing.assert_allclose(found[[0, 1, 3]] * [6, 3, 1], 10 / 3, rtol=1e-6)
+    assert found[targets].mean() == pytest.approx(1)
+
+
+def test_images_are_mixed_with_their_partners():
+    images = torch.arange(5.0)[:, None, None, None].expand(5, 3, 16, 12).clone()
+    shares = []
+    for step in range(40):
+        mixed, partner, share = Objective(mixing="mixup").mix(images, step)
+        assert sorted(partner.tolist()) == list(range(5))
+        torch.testing.assert_close(mixed, share * images + (1 - share) * images[partner])
+        shares.append(share)
+        again = Objective(mixing="mixup").mix(images, step)
+        assert torch.equal(again[0], mixed)
+        pasted, partner, share = Objective(mixing="cutmix").mix(images, step)
+        own = pasted == images
+        assert torch.equal(pasted[~own], images[partner][~own])
+        other = partner != torch.arange(5)
+        if other.any():
+            # As large as the box that was pasted: the same one in all images.
+            assert own[other].float().mean().item() == pytest.approx(share, abs=1e-6)
+            assert (own[other] == own[other][0]).all()
+    # Beta(1, 1) is uniform.
+    assert 0.35 < np.mean(shares) < 0.65
+    assert min(shares) < 0.15 < 0.85 < max(shares)
+    narrow = [Objective(mixing="mixup", mixing_alpha=50.0).mix(images, step)[2] for step in range(20)]
+    assert max(abs(share - 0.5) for share in narrow) < 0.2
+    untouched, partner, share = Objective().mix(images, 1)
+    assert untouched is images
+    assert (partner, share) == (None, 1.0)
+
+
+def test_the_loss_of_a_mixture_is_that_of_soft_targets(splits):
+    training_table, _ = real_images(splits["train_images"], splits["train_index"], CLASSES)
+    table = training_table.rows(np.arange(8))
+    objective = Objective(mixing="mixup")
+    model = create_classifier("test_resnet", 2)
+    seen = []
+    model.register_forward_hook(lambda module, _, logits: seen.append(logits.detach()) if module.training else None)
+    dataset = ImageDataset(table, lambda image, _epoch, _row: image.astype(np.float32) / 255)
+    stage = Stage(np.arange(8), 1)
+    _, history, _ = fit(model, dataset, table, **{**FIT, "stages": [stage], "objective": objective})
+    rows = np.random.default_rng(seed(1, "order", 1)).permutation(8)
+    _, partner, share = objective.mix(torch.zeros(8, 3, 32, 32), seed(1, "mixing", 1))
+    one_hot = torch.nn.functional.one_hot(torch.tensor(table.targets[rows]), 2)
+    soft = share * one_hot + (1 - share) * one_hot[partner]
+    expected = torch.nn.functional.cross_entropy(seen[0], soft).item()
+    assert history["train_loss"].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_loss_that_is_not_finite_names_the_step(splits, tmp_path, monkeypatch):
     calls = iter(range(100))
-    normal = training.cross_entropy
-    # Four steps and one selection loss an epoch: call 6 is the second step of the second epoch.
-    monkeypatch.setattr(training, "cross_entropy", lambda *args: normal(*args) * (1 if next(calls) != 6 else math.nan))
+    loss = Objective.__call__
+    # Four steps an epoch: call 5 is the second step of the second epoch.
+    monkeypatch.setattr(Objective, "__call__", lambda *args: loss(*args) * (1 if next(calls) != 5 else math.nan))
     with pytest.raises(StudyError, match=r"epoch 2, step 2 of 4: .* not finite: lower the .* learning rate"):
         train_classifier(**splits, **RECIPE, output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    calls = iter(range(100))
-    monkeypatch.setattr(training, "cross_entropy", lambda *args: normal(*args) * (1 if next(calls) != 4 else math.inf))
+    monkeypatch.undo()
+    monkeypatch.setattr(training, "cross_entropy", lambda *_: torch.tensor(math.inf))
     with pytest.raises(StudyError, match="epoch 1: the loss on the selection images is not finite"):
         train_classifier(**splits, **RECIPE, output=tmp_path / "run")

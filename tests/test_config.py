@@ -44,9 +44,18 @@ def test_arms_of_the_default_go_with_what_they_lean_on():
     chosen = {"classifiers": {"convnext_small": {}}}
     assert compose(DEFAULT, chosen)["arms"]["oversampling"]["classifiers"] == ["convnext_small"]
     other = {"generators": {"other": DEFAULT["generators"]["ddpm"]}}
-    assert list(compose(DEFAULT, other)["arms"]) == ["baseline", "oversampling"]
+    without = [name for name, arm in DEFAULT["arms"].items() if "generator" not in arm]
+    assert without[:2] == ["baseline", "oversampling"]
+    assert list(compose(DEFAULT, other)["arms"]) == without
     # What the user names stays, and is reported where it is wrong.
     assert "ddpm" in compose(DEFAULT, other | {"arms": {"baseline": {}, "ddpm": {}}})["arms"]
+
+
+def test_an_entry_that_is_false_goes_and_chooses_nothing():
+    arms = compose(DEFAULT, {"arms": {"mixup": False}, "generators": {"gan": False, "lora": False}})["arms"]
+    assert list(arms) == [name for name in DEFAULT["arms"] if name not in ("mixup", "gan", "lora")]
+    chosen = compose(DEFAULT, {"arms": {"mixup": False, "baseline": {}, "ddpm": {}}, "classifiers": {"resnet50": {}}})
+    assert list(chosen["arms"]) == ["baseline", "ddpm"]
 
 
 def test_compose_changes_neither_part():
@@ -98,7 +107,13 @@ def test_later_files_and_then_the_command_line_are_believed(tmp_path):
             {"fidelity": {"metrics": {"fid": {"metric": "fid", "extracter": "x"}}}},
             ["metrics.fid", "extracter"],
         ),
-        ({"arms": {"x": {"per_class": 5}}}, ["arms.x", "generator"]),
+        ({"arms": {"x": {"generator": "ddpm"}}}, ["arms.x", "per_class"]),
+        ({"arms": {"x": {"real_share": 1.5}}}, ["arms.x.real_share", "1.5"]),
+        ({"arms": {"x.draw-2": {}}}, ["arms", "'x.draw-2'", "leave ends like `.seed-2` to `seeds`"]),
+        ({"generators": {"ddpm.seed-2": DEFAULT["generators"]["ddpm"]}}, ["generators", "'ddpm.seed-2'"]),
+        ({"seeds": {"generators": [2, 3]}}, ["seeds.generators.0", "1 was expected"]),
+        ({"seeds": {"draws": [1, 0]}}, ["seeds.draws.1", "0"]),
+        ({"classifiers": {"resnet50": {"training": {"budget": "images"}}}}, ["resnet50.training.budget", "images"]),
     ],
 )
 def test_mistakes_are_named_by_key(changes, words):

@@ -24,6 +24,11 @@ def test_the_default_config_has_none():
     assert found() == []
 
 
+def test_the_controls_of_the_default_go_together_with_arms_on_a_share_of_the_real_images():
+    half = {"generator": "ddpm", "per_class": [50], "real_share": [0.5, 1], "balance": "to_majority"}
+    assert found(arms={"baseline": {}, "half": half, "hold_back": {}, "copies": {}}) == []
+
+
 def test_a_base_model_is_complained_of_once_and_not_where_scores_are_cached():
     missing = {"base_models": {"stable_diffusion": "/nowhere"}}
     assert len(found(**missing)) == 1
@@ -37,6 +42,8 @@ def test_a_base_model_is_complained_of_once_and_not_where_scores_are_cached():
     [
         ({"splits": {"fractions": {"train": 0.8}}}, "splits.fractions: they add up to 1.2"),
         ({"splits": {"fractions": {"train": 0.8, "select": 0.0}}}, "honest protocol"),
+        ({"splits": {"folds": 5}, "protocol": "paper"}, "splits.folds: the published protocol has one split"),
+        ({"splits": {"repeats": 2}}, "splits.repeats: without folds there is nothing to repeat"),
         ({"arms": {"x": {"generator": "gann", "per_class": 5}}}, "arms.x.generator: there is no `gann`"),
         ({"arms": {"baseline": {"classifiers": ["resnet18"]}}}, "arms.baseline.classifiers: there is no `resnet18`"),
         ({"statistics": {"baseline": "base"}}, "statistics.baseline: there is no `base`"),
@@ -75,6 +82,22 @@ def test_a_base_model_is_complained_of_once_and_not_where_scores_are_cached():
         ({"study": "published"}, "holds the papers' own tables"),
         ({"dataset": {"manifest": "a.csv", "folder": "b"}}, "give one of manifest, folder"),
         ({"dataset": {"classes": ["all", "healthy"]}}, "`all` is no name for a class"),
+        ({"arms": {"x": {"per_class": 5}}}, "arms.x.per_class: of which images? give a `generator`, or"),
+        ({"arms": {"x": {"repeat_training_images": True}}}, "arms.x.repeat_training_images: how many of each class"),
+        ({"arms": {"ddpm": {"repeat_training_images": True}}}, "an arm has either these or a `generator`"),
+        ({"arms": {"x": {"regime": "replace"}}}, "arms.x: `regime: replace` is about synthetic images"),
+        ({"arms": {"x": {"shuffled_labels": True}}}, "arms.x: `shuffled_labels` is about synthetic images"),
+        ({"arms": {"x": {"balance": "to_majority"}}}, "arms.x: `balance: to_majority` is about synthetic images"),
+        ({"arms": {"replace": {"balance": "to_majority"}}}, "`to_majority` fills up real images"),
+        ({"arms": {"replace": {"real_share": 0.5}}}, "no real images to hold back"),
+        (
+            {"classifiers": {"defaults": {"training": {"epochs": 1}}}},
+            "classifiers.resnet50.training.epochs: arms.pretrain needs 2",
+        ),
+        ({"arms": {"baseline": {}, "shuffled_labels": {}}}, "arms: none has synthetic images (but controls)"),
+        ({"arms": {"ddpm": {"real_share": [0.5]}, "baseline": {}}}, "arms: none has synthetic images (but controls)"),
+        ({"arms": {"baseline": {"real_share": [1.0]}, "ddpm": {}}}, "of all real training images, each once"),
+        ({"statistics": {"baseline": "copies"}}, "of all real training images, each once"),
         ({"statistics": {"baseline": "b"}, "arms": {"b": {"generator": "ddpm", "per_class": 5}}}, "without synthetic"),
     ],
 )

@@ -15,7 +15,7 @@ import sys, time
 from pathlib import Path
 from synthworth.devices import lease
 count, locks, seconds = int(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2] else None, float(sys.argv[3])
-held = lease(count, locks)
+held = lease(count, locks, shares=len(sys.argv) > 4)
 start = time.monotonic()
 time.sleep(seconds)
 import os
@@ -24,8 +24,8 @@ print(start, time.monotonic(), *held, flush=True)
 """
 
 
-def start(count, locks, seconds=0.3, **environment):
-    command = [sys.executable, "-c", JOB, str(count), str(locks), str(seconds)]
+def start(count, locks, seconds=0.3, shares=False, **environment):
+    command = [sys.executable, "-c", JOB, str(count), str(locks), str(seconds), *(["shares"] if shares else [])]
     variables = {"CUDA_VISIBLE_DEVICES": "0,1,2", "PYTHONPATH": str(SCRIPTS)} | environment
     return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True)
 
@@ -43,6 +43,38 @@ def test_jobs_at_once_never_share_a_device(tmp_path):
         for other_begin, other_end, other_held in spans[i + 1 :]:
             at_once = begin < other_end and other_begin < end
             assert not (at_once and held & other_held)
+
+
+def test_runs_share_a_device_up_to_its_places_and_never_with_another_job(tmp_path):
+    # Two cards with three places each.
+    listed = {"CUDA_VISIBLE_DEVICES": "0,0,0,1,1,1"}
+    jobs = [start(1, tmp_path, 1.5, shares=True, **listed) for _ in range(8)]
+    jobs += [start(1, tmp_path, 0.3, **listed), start(2, tmp_path, 0.3, **listed)]
+    spans = []
+    for number, job in enumerate(jobs):
+        output, _ = job.communicate(timeout=60)
+        assert job.returncode == 0
+        begin, end, *held = output.split()
+        spans += [(device, float(begin), float(end), number < 8) for device in held]
+    assert len(spans) == 8 + 1 + 2
+    most = 0
+    for device, begin, _, shared in spans:
+        at_once = [other for other in spans if other[0] == device and other[1] <= begin < other[2]]
+        most = max(most, len(at_once))
+        assert len(at_once) <= (3 if shared else 1)
+        assert len(at_once) == 1 or all(other[3] for other in at_once)
+    assert most > 1
+
+
+def test_a_run_that_shares_goes_where_most_places_are_free(tmp_path):
+    code = """
+from pathlib import Path
+from synthworth.devices import lease
+print([lease(1, Path("LOCKS"), ["0", "0", "1", "1"], shares=True)[0] for _ in range(4)])
+""".replace("LOCKS", str(tmp_path))
+    environment = {"PYTHONPATH": str(SCRIPTS)}
+    output = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert output.stdout.strip() == "['0', '1', '0', '1']"
 
 
 def test_a_killed_job_frees_its_devices(tmp_path):

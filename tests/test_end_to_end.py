@@ -1,4 +1,4 @@
-"""Whole studies: what a finished one holds, that it survives kills, that real images work, and that it learns."""
+"""Whole studies: what a finished one holds, that it survives kills, and that real images work."""
 
 import json
 import os
@@ -151,36 +151,12 @@ def test_kills_leave_the_final_checkpoint_as_it_would_have_been(finished, tmp_pa
     second.kill()
     second.wait()
     # and the same command goes on.
-    output = snakemake(house, target, *arguments)
+    output = snakemake(house, target, *arguments, warm=False)
     assert "waiting for it to end" in output or not job_processes(house)
     expected, found = chain_files(houses["undisturbed"]), chain_files(house)
     assert expected.keys() == found.keys()
     for name in expected:
         np.testing.assert_array_equal(expected[name], found[name])
-
-
-def test_a_classifier_learns(tmp_path):
-    """On phantoms a short training beats the most frequent class."""
-    house = copy_house(tmp_path)
-    # The demo's own arms without synthetic images learn little in its few epochs: most phantoms are healthy.
-    balanced = {
-        "arms": {
-            "oversampling": {"balance": "oversample", "classifiers": None},
-            "baseline": {},
-            "gan": {"per_class": 30},
-        },
-        "classifiers": {"test_resnet": {"training": {"epochs": 12}}},
-    }
-    (house / "balanced.yaml").write_text(yaml.safe_dump(balanced))
-    runs = [f"results/demo/classifiers/test_resnet/oversampling/seed-{seed}/predictions.csv" for seed in (1, 2)]
-    snakemake(house, *runs, "--configfile", "config/demo.yaml", "balanced.yaml", "--cores", "2")
-    for run in runs:
-        predictions = pd.read_csv(house / run)
-        names = [column.removeprefix("p_") for column in predictions if column.startswith("p_")]
-        chosen = predictions[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)
-        accuracy = (np.array(names)[chosen] == predictions["class"]).mean()
-        majority = predictions["class"].value_counts(normalize=True).max()
-        assert accuracy > majority + 0.05, (accuracy, majority)
 
 
 @pytest.mark.skipif(not CXR4.is_dir(), reason="the real chest X-rays are not here")

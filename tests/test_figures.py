@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from synthworth import figures, sheets
+from synthworth.cells import WITHOUT_COPIES
 from synthworth.figure_style import generator_looks, in_lines, save_figure
 from synthworth.inputs.report import FIGURE_SCORES as SCORES
 from synthworth.published import read_published
@@ -99,6 +100,20 @@ def test_figure7_lines_are_the_means_over_classifiers(cells):
         assert list(line.get_ydata()) == pytest.approx(list(means[name] - means["Baseline"].iloc[0]))
     assert [label.get_text() for label in axes.get_xticklabels()][-2:] == ["+5,000", "+10,000"]
     assert np.round(lines["GAN"].get_xdata()).tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_figure7_tells_lines_without_copies_and_keeps_their_colours(cells):
+    some = cells[cells["generator"].isin(["Baseline", "GAN", "LoRA"])]
+    synthetic = some["dose"] > 0
+    without = some.assign(arm=some["arm"].where(~synthetic, some["arm"] + WITHOUT_COPIES))
+    asked = {"baseline": "Baseline", "generators": ["LoRA", "GAN"]}
+    before, after = (named_lines(figures.figure7_accuracy_change(x, **asked).axes[0]) for x in (some, without))
+    assert list(before) == ["LoRA", "GAN"]
+    assert list(after) == [f"LoRA{WITHOUT_COPIES}", f"GAN{WITHOUT_COPIES}"]
+    for old, new in zip(before.values(), after.values(), strict=True):
+        assert (new.get_color(), new.get_marker()) == (old.get_color(), old.get_marker())
+        assert (old.get_linestyle(), new.get_linestyle()) == ("-", "--")
+        assert list(new.get_ydata()) == list(old.get_ydata())
 
 
 def test_figure7_bars_are_standard_errors_whatever_the_deviation():

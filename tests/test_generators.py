@@ -104,14 +104,18 @@ def base(tmp_path_factory):
     return folder
 
 
+def write_split(folder, base):
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 1), dtype=np.uint8)
+    np.save(folder / "images.npy", pixels)
+    rows = pd.DataFrame({"image": [f"{i}.png" for i in range(10)], "class": ["viral"] * 7 + ["healthy"] * 3})
+    rows.assign(label=rows["class"]).to_csv(folder / "index.csv", index=False)
+    (folder / "base").symlink_to(base)
+    return folder
+
+
 @pytest.fixture
 def split(tmp_path, base):
-    pixels = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 1), dtype=np.uint8)
-    np.save(tmp_path / "images.npy", pixels)
-    rows = pd.DataFrame({"image": [f"{i}.png" for i in range(10)], "class": ["viral"] * 7 + ["healthy"] * 3})
-    rows.assign(label=rows["class"]).to_csv(tmp_path / "index.csv", index=False)
-    (tmp_path / "base").symlink_to(base)
-    return tmp_path
+    return write_split(tmp_path, base)
 
 
 def arguments(split, name, step, state=None, folder="a", **changes):
@@ -224,33 +228,44 @@ import json, sys
 import torch
 from synthworth.generators import train_generator
 torch.set_num_threads(1)
-train_generator(**json.loads(sys.argv[1]))
+for told in json.loads(sys.argv[1]):
+    print("training:", told["name"])
+    train_generator(**told)
 """
 
 
+@pytest.fixture(scope="module")
+def trained_by_two(base, tmp_path_factory):
+    """A folder with every method's training by two processes, and what each of them said.
+
+    In a process of its own: accelerate's group is a fact of the whole process.
+    """
+    folder = write_split(tmp_path_factory.mktemp("two"), base)
+    # Each process goes through its share in parts, a gan's of four images, of which its critic takes statistics.
+    told = [
+        arguments(folder, name, 3, folder=name, processes=2, memory={"micro_batch_size": 4 if name == "gan" else 1})
+        for name in TRAINED
+    ]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-u", "-c", TRAINING, json.dumps(told)]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return folder, dict(part.split("\n", 1) for part in output.split("training: ")[1:])
+
+
 @pytest.mark.parametrize("name", TRAINED)
-def test_two_processes_give_the_training_of_one(split, name, capfd):
+def test_two_processes_give_the_training_of_one(split, trained_by_two, name, capfd):
     start = weights(train(split, name, None, 0, folder="0"))
     capfd.readouterr()
     train(split, name, None, 3, folder="1")
     one = capfd.readouterr().out
-    # Each process goes through its share in parts, a gan's of four images, of which its critic takes statistics.
-    memory = {"micro_batch_size": 4 if name == "gan" else 1}
-    # A process of its own: accelerate's group is a fact of the whole process.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    command = [
-        sys.executable,
-        "-c",
-        TRAINING,
-        json.dumps(arguments(split, name, 3, folder="2", processes=2, memory=memory)),
-    ]
-    two = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    assert (split / "2" / "step-3").is_dir()
+    folder, said = trained_by_two
+    two = said[name]
+    assert (folder / name / "step-3").is_dir()
     losses = [[json.loads(line)["loss"] for line in said.splitlines() if '"loss"' in line] for said in (one, two)]
     # One line each: the second process says nothing.
     assert len(losses[0]) == len(losses[1]) == 1
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    first, second = (weights(split / folder / "step-3") for folder in "12")
+    first, second = weights(split / "1" / "step-3"), weights(folder / name / "step-3")
     moved, apart = (
         sum((other[key] - tensor).square().sum().item() for key, tensor in first.items()) ** 0.5
         for other in (start, second)
@@ -263,11 +278,11 @@ def test_an_error_of_a_process_comes_out_as_it_went_in(split):
     settings = SETTINGS["ddpm"] | {"training": DIFFUSION | {"learning_rate": float("inf"), "warmup_steps": 0}}
     told = arguments(split, "ddpm", 2, processes=2, settings=settings)
     code = TRAINING.replace(
-        "train_generator(**", "from synthworth.errors import StudyError\ntry:\n    train_generator(**"
+        "    train_generator(", "    from synthworth.errors import StudyError\n    try:\n        train_generator("
     )
-    code += "except StudyError as error:\n    print('told:', error)\n"
+    code += "    except StudyError as error:\n        print('told:', error)\n"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", code, json.dumps(told)]
+    command = [sys.executable, "-c", code, json.dumps([told])]
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     assert "told: Training diverged" in output
 

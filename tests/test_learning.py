@@ -1,4 +1,5 @@
-"""Every generator learns: what each makes of the phantoms after the demo's training, against what it made before.
+"""Every generator learns, and a classifier: what each generator makes of the phantoms after the demo's training,
+against what it made before.
 
 Before, a GAN or a DDPM makes noise; the base model of the others makes pictures of chests that were altered (negatives,
 spots, poor exposure), as it has not seen the classes' names.
@@ -24,18 +25,26 @@ from synthworth.synthesis import conditions
 
 CLASSES = ["healthy", "bacterial"]
 IMAGES = 40
+RUNS = [f"results/demo/classifiers/test_resnet/oversampling/seed-{seed}/predictions.csv" for seed in (1, 2)]
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The demo's generators, trained to the end in one segment, and what the study trains them on."""
+    """The demo's generators, trained to the end in one segment, what the study trains them on, and a classifier."""
     house = copy_house(tmp_path_factory.mktemp("demo"))
     default, changes = (yaml.safe_load((house / f"config/{name}.yaml").read_text()) for name in ("config", "demo"))
     for entry in changes["generators"].values():
         entry["checkpoints"] = {"every": entry["checkpoints"]["last"], "last": entry["checkpoints"]["last"]}
+    # The demo's own arms without synthetic images learn little in its few epochs: most phantoms are healthy.
+    changes["arms"] = {
+        "baseline": {},
+        "gan": {"per_class": [30]},
+        "oversampling": {"balance": "oversample", "classifiers": None},
+    }
+    changes["classifiers"]["test_resnet"]["training"] = {"epochs": 12}
     (house / "once.yaml").write_text(yaml.safe_dump(changes))
     config = compose(default, changes)
-    targets = ["results/demo/fidelity/extractors/domain"]
+    targets = ["results/demo/fidelity/extractors/domain", *RUNS]
     for name in TRAINED:
         entry = config["generators"][name]
         for scope in ["all"] if entry["scope"] == "all" else CLASSES:
@@ -110,3 +119,14 @@ def test_a_generator_learns_its_classes(demo, name, tmp_path):
     between, within = second.mean() - first.mean(), np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2)
     print(f"{name}: {between:.2f} between classes, {within:.2f} within")
     assert between > within
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_classifier_learns(demo, run):
+    """On phantoms a short training beats the most frequent class."""
+    predictions = pd.read_csv(demo[0] / run)
+    names = [column.removeprefix("p_") for column in predictions if column.startswith("p_")]
+    chosen = predictions[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)
+    accuracy = (np.array(names)[chosen] == predictions["class"]).mean()
+    majority = predictions["class"].value_counts(normalize=True).max()
+    assert accuracy > majority + 0.05, (accuracy, majority)

@@ -1,17 +1,38 @@
 from dataclasses import replace
+from itertools import combinations
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import betabinom, binomtest, norm
+from scipy.stats import t as student
 
+from synthworth.cells import read_scores
 from synthworth.errors import StudyError
-from synthworth.memorization.audit import Score, audit, compare_real, compare_synthetic
+from synthworth.memorization.audit import (
+    Score,
+    _duplicates,
+    audit,
+    compare_real,
+    compare_synthetic,
+    compare_twins,
+)
+from synthworth.memorization.collecting import collect_audits
 from synthworth.memorization.nearest import compare_features
 from synthworth.memorization.outputs import read_reference, read_table, write_csv
 from synthworth.memorization.plants import STRENGTHS, plant_copies
-from synthworth.memorization.power import SHARES, Power, as_rows, calibrate, contrast, recall, recalls, set_powers
+from synthworth.memorization.power import (
+    SHARES,
+    Power,
+    SetPower,
+    as_rows,
+    calibrate,
+    contrast,
+    recall,
+    recalls,
+    set_powers,
+)
 from synthworth.memorization.sets import ImageSet
 from synthworth.phantoms import draw_phantoms
 from synthworth.resizing import resize
@@ -118,6 +139,25 @@ def test_a_collapsed_generator_has_duplicates_but_no_copies(phantoms, judge):
     assert found.images["duplicate"].all()
 
 
+def test_duplicates_among_real_images_are_all_that_a_part_of_them_holds(phantoms, train):
+    """Three images alike and four more: of 4 drawn of the 7, by all 35 ways to draw."""
+    pixels = np.concatenate([phantoms[[0, 0, 0]], phantoms[1:5]])
+    twins = compare_twins(as_set(pixels, patients=["a", "a", *"bcdef"]))
+    alike = {(row.image, row.other_image) for row in twins.itertuples() if row.other_similarity > 0.999}
+    assert alike == {(a, b) for a in "012" for b in "012" if a != b}
+    assert twins.groupby("image")["patient"].first().tolist() == ["a", "a", *"bcdef"]
+    rates = [max(0, k if (k := len({0, 1, 2} & set(drawn))) > 1 else 0) / 4 for drawn in combinations(range(7), 4)]
+    images = pd.DataFrame({"duplicate": [True, True, False, False]})
+    alarm, power = calibrate(known([0.9, 0.99])), Power(0.5, 0.4, 0.6, 10, "")
+    score = _duplicates(images, twins, alarm, power, seed=0, trials=4000)
+    assert score.reference == pytest.approx(np.mean(rates), abs=0.015)
+    # Of two pairs one, where 3.5 pairs of real images were seen, of which that share are.
+    chance = betabinom(2, 3.5 * score.reference + 1, 3.5 * (1 - score.reference) + 1)
+    assert score.p == pytest.approx(chance.sf(0))
+    assert not score.copying
+    assert _duplicates(images.assign(duplicate=False), twins, alarm, power, seed=0, trials=10).p == 1
+
+
 def test_power_is_measured_through_the_same_pipeline(train, held_out, reference, judge, phantoms):
     found, scores = judge(phantoms[FRESH])
     table = found.power[found.power["score"] == "flagged"].set_index(["perturbation", "strength"])
@@ -147,22 +187,23 @@ def test_the_threshold_flags_no_held_out_image_beyond_its_rank(reference, judge,
 @pytest.mark.parametrize(("n", "rank"), [(1, 1), (20, 1), (98, 1), (99, 1), (199, 2), (1000, 10)])
 def test_the_false_alarm_rate_is_what_so_many_images_can_vouch_for(n, rank):
     scores = np.random.default_rng(n).uniform(size=n)
-    alarm = calibrate(scores, rate=0.01)
+    alarm = calibrate(known(scores), rate=0.01)
     assert alarm.own == alarm.pooled
     assert alarm.own.value == pytest.approx(rank / (n + 1))
     assert (scores > alarm.threshold).sum() == rank - 1
     expected = binomtest(rank - 1, n).proportion_ci(0.95, method="exact")
     assert (alarm.own.low, alarm.own.high) == pytest.approx((expected.low, expected.high))
-    assert calibrate(scores, rate=1).threshold == scores.min()
+    assert calibrate(known(scores), rate=1).threshold == scores.min()
 
 
 def test_the_rates_hold_for_new_images_of_each_class_and_of_all():
     """Two classes of which one's images are much more alike: its own rate must hold, and the common one on average."""
     rng = np.random.default_rng(0)
     alarms = []
-    for _ in range(3000):
+    for _ in range(1500):
         alike, unlike = rng.normal(0.6, 0.05, 30), rng.normal(0.4, 0.1, 60)
-        first, second = calibrate(alike, [unlike], 0.02), calibrate(unlike, [alike], 0.02)
+        both = known(alike, [f"a{place}" for place in range(30)]), known(unlike)
+        first, second = calibrate(both[0], [both[1]], 0.02), calibrate(both[1], [both[0]], 0.02)
         flagged = rng.normal(0.6, 0.05, 10) > first.threshold, rng.normal(0.4, 0.1, 20) > second.threshold
         alarms.append([flagged[0].mean(), flagged[1].mean(), np.concatenate(flagged).mean()])
         assert first.pooled.n == second.pooled.n == 90
@@ -174,12 +215,48 @@ def test_the_rates_hold_for_new_images_of_each_class_and_of_all():
     assert rates[0] > 0.5 * first.own.value
 
 
+def test_images_of_a_patient_vouch_for_one_patient_together():
+    """By the definition: of each threshold the rate, and the lowest that keeps to what is asked."""
+    rng = np.random.default_rng(1)
+    patients = np.repeat(list("abcdef"), [1, 5, 2, 2, 9, 3])
+    scores = rng.uniform(size=len(patients)).round(2)
+    for asked in (0.01, 0.2, 0.35, 0.6):
+        alarm = calibrate(known(scores, patients), rate=asked)
+        rates = {
+            level: (1 + sum(np.mean(scores[patients == name] > level) for name in "abcdef")) / 7 for level in scores
+        }
+        fitting = [level for level, rate in rates.items() if rate <= asked] or [scores.max()]
+        assert alarm.threshold == min(fitting)
+        assert alarm.own.value == pytest.approx(rates[alarm.threshold])
+        assert alarm.own.n == 6
+
+
+def test_the_rate_holds_where_patients_have_many_images_all_alike():
+    rng = np.random.default_rng(0)
+    patients = np.repeat(np.arange(12), 8)
+    rates = {"patients": [], "images": []}
+    for _ in range(600):
+        new, own = rng.normal(size=30), np.repeat(rng.normal(size=12), 8)
+        for unit, found in rates.items():
+            alarm = calibrate(known(own, patients if unit == "patients" else None), rate=0.1)
+            found.append((new > alarm.threshold).mean())
+    assert np.mean(rates["patients"]) == pytest.approx(1 / 13, abs=0.015)
+    # Ninety-six images would promise less than one in ten, and not keep it by much: twelve patients are twelve.
+    assert alarm.own.value == pytest.approx(9 / 97)
+    alone = calibrate(known(own), rate=0.02).own.value
+    assert alone < 0.02 < calibrate(known(own, patients), rate=0.02).own.value
+
+
 def test_what_is_expected_of_flags_is_what_held_out_images_give(judge, phantoms):
     """Of n new images, those above the highest of 40: by simulation."""
     _, scores = judge(phantoms[FRESH])
     rng = np.random.default_rng(0)
     counts = (rng.uniform(size=(20000, 30)) > rng.uniform(size=(20000, 40)).max(axis=1)[:, None]).sum(axis=1)
     assert scores["flagged"].reference_high == pytest.approx(np.quantile(counts, 0.975) / 30, abs=1e-9)
+
+
+def known(scores, patients=None):
+    return pd.DataFrame({"similarity": scores, "patient": range(len(scores)) if patients is None else patients})
 
 
 def gaussian_rows(n, seed, train, held_out, held_out_queries=False):
@@ -196,11 +273,13 @@ def test_alarms_of_whole_sets_are_false_as_seldom_as_told_and_find_copies_as_oft
         real = gaussian_rows(0, 0, train, held_out, held_out_queries=True)
         patients = [str(place) for place in range(80)]
         copies = compare_features(train + rng.normal(0, 0.1, train.shape), train, held_out, patients, 0)
-        powers = set_powers(real, copies, 40, seed=repeat, trials=60)
+        powers = set_powers(real.assign(patient=patients), copies, 40, seed=repeat, trials=60)
         fresh = gaussian_rows(40, [repeat, 2], train, held_out)
         mixed = pd.concat([fresh.head(32), copies.sample(8, random_state=repeat)])
         for name, own in powers.items():
-            alarms[name].append(contrast(name, as_rows(fresh), as_rows(real)) < own.critical)
+            difference = contrast(name, as_rows(fresh), as_rows(real))
+            alarms[name].append(difference < own.critical)
+            assert (own.p(difference) <= 0.05) == (difference < own.critical)
             hits[name].append(contrast(name, as_rows(mixed), as_rows(real)) < own.critical)
             told[name].append(own.table.set_index("share")["power"][0.2])
     for name in alarms:
@@ -209,9 +288,58 @@ def test_alarms_of_whole_sets_are_false_as_seldom_as_told_and_find_copies_as_oft
     assert np.mean(hits["gap"]) > 0.5
 
 
+def clustered(patients, images_each, seed):
+    """Held-out images of patients who differ in how far they are from the training images."""
+    rng = np.random.default_rng(seed)
+    distance = np.repeat(rng.gamma(9, size=patients), images_each) + 0.01 * rng.normal(size=patients * images_each)
+    rows = pd.DataFrame({"distance": distance, "own_distance": 9.0, "to_train": distance, "to_held_out": 9.0})
+    return rows.assign(cell=0, patient=np.repeat(np.arange(patients), images_each))
+
+
+def test_held_out_images_are_drawn_patient_by_patient():
+    real = clustered(8, 10, seed=0)
+    alone = real.assign(patient=range(80))
+    spreads, degrees = [], []
+    for rows in (real, alone):
+        own = set_powers(rows, real, 40, seed=0, trials=60)["gap"]
+        spreads.append(own.null.std())
+        degrees.append(own.degrees)
+    assert spreads[0] > 1.5 * spreads[1]
+    assert degrees == [7, 39]
+
+
+def test_intervals_leave_out_patients_as_a_whole(reference, train, held_out, phantoms):
+    comparison = compare_synthetic(as_set(phantoms[FRESH]), train, held_out, 0)
+    # Eight patients of five images each, alike in their distances.
+    order = reference.comparisons["distance"].where(reference.comparisons["kind"] == "held_out").rank(method="first")
+    grouped = reference.comparisons.assign(patient=((order.fillna(0) - 1) // 5).astype(str))
+    widths = []
+    for comparisons in (reference.comparisons, grouped):
+        summary = audit(comparison, replace(reference, comparisons=comparisons), 0, trials=20).summary()
+        row = summary.set_index("score").loc["c_t"]
+        widths.append(row["high"] - row["low"])
+    assert widths[1] > 1.3 * widths[0]
+
+
+def test_p_is_the_share_of_trials_and_past_them_a_tail():
+    rng = np.random.default_rng(0)
+    null = np.sort(rng.normal(size=99))
+    own = SetPower(Power(0.5, 0.4, 0.6, 99, ""), pd.DataFrame(), null, 0.0, 0.0, 0.0, degrees=19)
+    assert own.p(null[4]) == pytest.approx(6 / 100)
+    assert own.p(np.inf) == 1
+    beyond = [own.p(null[0] - step) for step in (1e-9, 0.5, 2, 4)]
+    assert beyond[0] == pytest.approx(1 / 100)
+    assert beyond == sorted(beyond, reverse=True)
+    # Far out it is the tail of Student's t with 19 degrees of freedom, not nothing.
+    z = (null[0] - 4 - null.mean()) / null.std()
+    assert norm.cdf(z) < beyond[-1] == pytest.approx(student.cdf(z, 19))
+    same = replace(own, null=np.zeros(99))
+    assert (same.p(0), same.p(-1)) == (1, 1 / 100)
+
+
 def test_scores_that_never_differ_have_no_power():
     rows = pd.DataFrame(1.0, index=range(10), columns=["distance", "own_distance", "to_train", "to_held_out", "cell"])
-    for own in set_powers(rows, rows, 5, seed=0, trials=20).values():
+    for own in set_powers(rows.assign(patient=range(10)), rows, 5, seed=0, trials=20).values():
         assert own.table["power"].tolist() == [0] * len(SHARES)
         assert (own.low, own.high) == (own.critical, own.critical) == (0, 0)
 
@@ -236,7 +364,7 @@ def test_power_of_whole_sets_grows_with_the_share_planted(judge, phantoms):
 def test_no_score_without_power_and_none_that_is_not_finite():
     power = Power(0.5, 0.4, 0.6, 10, "a planted copy")
     numbers = {"value": 0.1, "low": 0.0, "high": 0.2, "n": 10, "reference": 0.0, "reference_low": 0.0}
-    numbers |= {"reference_high": 0.1, "n_reference": 20, "copying": False}
+    numbers |= {"reference_high": 0.1, "n_reference": 20, "p": 0.5}
     Score("flagged", **numbers, power=power)
     with pytest.raises(TypeError):
         Score("flagged", **numbers)
@@ -301,7 +429,9 @@ def test_results_depend_on_neither_order_nor_the_clock(phantoms, train, held_out
 
 def test_other_classes_make_the_common_rate_finer(reference, train, held_out, phantoms):
     comparison = compare_synthetic(as_set(phantoms[FRESH]), train, held_out, 0)
-    alone, together = (audit(comparison, reference, 0, others, trials=20).alarm for others in ([], [reference] * 2))
+    held = reference.comparisons
+    more = [replace(reference, comparisons=held.assign(patient=f"{place} " + held["patient"])) for place in range(2)]
+    alone, together = (audit(comparison, reference, 0, others, trials=20).alarm for others in ([], more))
     assert together.own == alone.own
     assert together.pooled.n == 120
     assert together.pooled.value == pytest.approx(1 / 121)
@@ -366,7 +496,7 @@ def test_files_hold_what_was_found(tmp_path, phantoms, held_out):
     assert images["similar_image"].tolist()[:2] == ["NA", "007"]
     assert images["similar_patient"].tolist()[:2] == ["007", "NA"]
     assert images["flagged"].tolist()[:2] == [True, True]
-    assert found.alarm_table()["n"].tolist() == [40, 80]
+    assert found.alarm_table()["n"].tolist() == [40, 40]
 
 
 def test_recall_counts_sources_once():
@@ -379,7 +509,7 @@ def test_recall_counts_sources_once():
             "similar_image": ["a", "b", "b", "b", "c", "c", "d", "d"],
         }
     )
-    alarm = calibrate(np.array([0.3, 0.5]))
+    alarm = calibrate(known([0.3, 0.5]))
     power = recall(plants, alarm)
     assert (power.value, power.n) == (0.75, 4)
     expected = binomtest(3, 4).proportion_ci(0.95, method="exact")
@@ -387,3 +517,22 @@ def test_recall_counts_sources_once():
     table = recalls(plants, alarm).set_index(["score", "perturbation"])["power"]
     assert table["flagged"].to_dict() == {"exact": 1.0, "flip": 0.5}
     assert table["named"].to_dict() == {"exact": 1.0, "flip": 0.25}
+
+
+def test_the_audits_of_a_study_are_adjusted_together_over_the_chosen_checkpoints(tmp_path):
+    rows = {"class": "NA", "selected": [True, False, True], "score": ["flagged", "flagged", "gap"]}
+    paths = [tmp_path / f"{name}.csv" for name in ("0", "1")]
+    for path, p in zip(paths, ([0.01, 1e-9, 0.3], [0.02, 0.5, 0.04]), strict=True):
+        write_csv(pd.DataFrame({"generator": path.stem, **rows, "p": p, "copying": False}), path)
+    collect_audits([str(path) for path in paths], str(tmp_path / "all.csv"))
+    found = read_scores(tmp_path / "all.csv")
+    assert found["generator"].tolist() == ["0"] * 3 + ["1"] * 3
+    assert found["class"].tolist() == ["NA"] * 6
+    # Of 0.01, 0.02, 0.04 and 0.3: times four, three, two and one.
+    assert found.loc[found["selected"], "p_adjusted"].tolist() == pytest.approx([0.04, 0.3, 0.06, 0.08])
+    assert found.loc[~found["selected"], "p_adjusted"].isna().all()
+    alarms = [tmp_path / f"alarms{place}.csv" for place in range(2)]
+    for path in alarms:
+        write_csv(pd.DataFrame({"class": ["NA"], "rate": 0.1}), path)
+    collect_audits([str(path) for path in alarms], str(tmp_path / "alarms.csv"))
+    assert read_table(tmp_path / "alarms.csv").columns.tolist() == ["class", "rate"]

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from synthworth.memorization import copies
 from synthworth.memorization.copies import most_similar, most_similar_others
 from synthworth.memorization.nearest import compare_features
 from synthworth.memorization.plants import STRENGTHS, perturb, plant_copies
@@ -135,6 +136,16 @@ def test_twins_are_found_within_a_set_and_no_image_is_its_own():
     alone = most_similar_others(as_set(images[:1]))
     assert [values.tolist() for values in alone] == [[0.0], [-1]]
     assert most_similar_others(as_set(images[[2, 8]]))[1].tolist() == [1, 0]
+
+
+def test_thumbnails_of_the_same_training_images_are_made_once():
+    points, made = as_set(blobs(6)), copies._thumbnails.cache_info().misses
+    for query in range(3):
+        most_similar(as_set(blobs(6)[query : query + 1]), points)
+    assert copies._thumbnails.cache_info().misses == made + 1
+    # Another set of the same images is another set.
+    most_similar(as_set(blobs(1)), as_set(blobs(6)))
+    assert copies._thumbnails.cache_info().misses == made + 2
 
 
 def test_sizes_and_colours_may_differ():

@@ -49,6 +49,8 @@ def test_scores_by_hand():
         ("f1", "fungal"): 0,
         # Pairs ranked right: viral 5.0 of 2 x 4, healthy 6.5 of 3 x 3, fungal 4 of 1 x 5 (ties count half).
         ("macro_auroc", "all"): (6 / 8 + 6 / 9 + 4 / 5) / 3,
+        # By bin: 0.5 twice, none right; 0.6, right; 0.7 twice, one right; 0.8, right.
+        ("expected_calibration_error", "all"): (abs(0.5 + 0.5 - 0) + abs(0.6 - 1) + abs(1.4 - 1) + abs(0.8 - 1)) / 6,
     }
     assert list(scores.columns) == ["metric", "class", "value"]
     assert len(scores) == len(expected)
@@ -80,15 +82,13 @@ def test_classes_that_the_test_set_lacks_are_left_out_and_named(caplog):
 
 
 def test_runs_are_collected_in_order(tmp_path):
-    rows = []
-    for seed in (0, 1):
-        predictions(["viral", "healthy", "fungal", "healthy"], seed).to_csv(tmp_path / f"{seed}.csv", index=False)
-        path = tmp_path / f"{seed}.csv"
-        rows.append((path, "resnet50", "ddpm+100", "ddpm", 100, seed))
-    table = pd.DataFrame(rows, columns=["predictions", "classifier", "arm", "generator", "dose", "seed"])
+    names = {"classifier": "resnet50", "arm": "ddpm+100", "generator": "ddpm", "dose": 100}
+    table = [names | {"seed": seed, "path": tmp_path / f"{seed}.csv"} for seed in (0, 1)]
+    for run in table:
+        predictions(["viral", "healthy", "fungal", "healthy"], run["seed"]).to_csv(run["path"], index=False)
     runs = collect_runs(table, CLASSES)
-    assert list(runs.columns) == ["classifier", "arm", "generator", "dose", "seed", "metric", "class", "value"]
-    assert len(runs) == 2 * 13
+    assert list(runs.columns) == [*names, "repeat", "generator_seed", "draw", "seed", "metric", "class", "value"]
+    assert len(runs) == 2 * 14
     second = runs[runs["seed"] == 1].reset_index(drop=True)
     pd.testing.assert_frame_equal(
         second[["metric", "class", "value"]], score_predictions(pd.read_csv(tmp_path / "1.csv"), CLASSES)

@@ -11,7 +11,14 @@ from synthworth.errors import StudyError
 from synthworth.images import decode, perceptual_hash
 from synthworth.ingestion import inspect_images
 from synthworth.manifest import read_manifest
-from synthworth.splits import NEAR_DISTANCE, check_sizes, near_duplicates, split_patients, write_splits
+from synthworth.splits import (
+    NEAR_DISTANCE,
+    check_sizes,
+    near_duplicates,
+    split_fold,
+    split_patients,
+    write_splits,
+)
 
 HONEST = {"train": 0.6, "select": 0.2, "test": 0.2}
 PAPER = {"train": 0.8, "test": 0.2}
@@ -241,3 +248,68 @@ def test_real_films_and_their_copies():
     ]
     assert len(distances) > 100
     assert max(distances) <= NEAR_DISTANCE
+
+
+def folds_of(index, folds, seed=0, pairs=NO_PAIRS):
+    return [split_fold(index, HONEST, seed, pairs, fold, folds) for fold in range(1, folds + 1)]
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_every_image_is_a_test_image_of_one_fold_and_the_rest_keep_their_ratio(folds):
+    sizes = {"bacterial": 63, "covid19": 67, "healthy": 418, "viral": 45}
+    index = make_index(sizes, lambda generator: 1 + generator.poisson(0.3))
+    parts = folds_of(index, folds)
+    tested = np.stack([part["split"] == "test" for part in parts])
+    assert (tested.sum(axis=0) == 1).all()
+    rest = 1 - 1 / folds
+    for part in parts:
+        assert part["image"].tolist() == index["image"].tolist()
+        assert part.groupby("patient")["split"].nunique().max() == 1
+        # 0.6 to 0.2, as the shares of train and select are.
+        assert deviation(part, {"train": 0.75 * rest, "select": 0.25 * rest, "test": 1 / folds}) <= 2
+
+
+def test_folds_hang_on_the_seed_and_not_on_the_order_of_rows():
+    index = make_index({"a": 30, "b": 20})
+    first, again = folds_of(index, 3, seed=1)[0], folds_of(index.sample(frac=1, random_state=0), 3, seed=1)[0]
+    assert first.equals(again.loc[index.index])
+    assert not first.equals(folds_of(index, 3, seed=2)[0])
+
+
+def test_patients_of_nearly_the_same_picture_stay_together_in_every_fold():
+    index = make_index({"a": 20, "b": 20})
+    pairs = pd.DataFrame([("", "", "a003", "b011", 4), ("", "", "b011", "b012", 9)], columns=NO_PAIRS.columns)
+    for seed in range(5):
+        for part in folds_of(index, 4, seed, pairs):
+            assert len(set(part.set_index("patient").loc[["a003", "b011", "b012"], "split"])) == 1
+
+
+def test_folds_that_cannot_be_dealt_are_named():
+    index = make_index({"a": 30, "rare": 4})
+    with pytest.raises(StudyError, match=r"class 'rare': 4 patient\(s\) for 5 splits \(fold 1, .*splits\.folds"):
+        folds_of(index, 5)
+    with pytest.raises(StudyError, match=r"class 'rare': 1 patient\(s\) for 2 splits \(train, select\)"):
+        folds_of(make_index({"a": 30, "rare": 2}), 2)
+    with pytest.raises(StudyError, match=r"1 patient in test.*fewer folds"):
+        check_sizes(folds_of(index, 4)[0])
+
+
+def test_splits_of_the_manifest_and_folds_contradict_each_other():
+    with pytest.raises(StudyError) as error:
+        folds_of(own_splits(), 2)
+    assert error.value.problems == [
+        "the manifest has a column `split`, and splits.folds asks for others; remove the column, or set splits.folds "
+        "to null"
+    ]
+
+
+def test_files_of_a_fold(tmp_path):
+    make_index({"a": 20, "b": 20}).assign(width=8, height=8).to_csv(tmp_path / "index.csv", index=False)
+    tested = []
+    for fold in (1, 2):
+        outputs = {split: tmp_path / str(fold) / split / "index.csv" for split in HONEST}
+        write_splits(tmp_path / "index.csv", outputs, tmp_path / "near.csv", HONEST, seed=4, fold=fold, folds=2)
+        parts = {split: pd.read_csv(path) for split, path in outputs.items()}
+        assert {split: len(part) for split, part in parts.items()} == {"train": 14, "select": 6, "test": 20}
+        tested += parts["test"]["image"].tolist()
+    assert sorted(tested) == sorted(pd.read_csv(tmp_path / "index.csv")["image"])

@@ -13,6 +13,7 @@ from statsmodels.stats.multitest import multipletests
 
 from synthworth.errors import StudyError
 from synthworth.statistics.comparisons import COLUMNS, compare_arms, holm
+from synthworth.statistics.components import variance_components
 from synthworth.statistics.generators import compare_generators, compare_groups
 from synthworth.statistics.influence import METRICS, values_and_influences
 from synthworth.statistics.outputs import write_comparisons, write_generators, write_verdict
@@ -59,6 +60,7 @@ def simulated(
                 runs.append((f"classifier{classifier}", name, "generator" if arm else "baseline", arm, seed))
                 probabilities.append(np.eye(4)[np.where(right, truth, wrong)])
     frame = pd.DataFrame(runs, columns=["classifier", "arm", "generator", "dose", "seed"])
+    frame[["repeat", "generator_seed", "draw"]] = 1
     return Predictions(frame, CLASSES, truth, patients, np.array(probabilities))
 
 
@@ -131,22 +133,6 @@ def test_a_cell_of_wilder_seeds_keeps_its_own_noise():
     assert inflation[29] > 5 * np.median(inflation)
 
 
-def test_null_studies_rarely_say_helps_and_intervals_cover_the_truth():
-    generator = np.random.default_rng(6)
-    studies, helps, covered, together = 200, 0, [], []
-    for study in range(studies):
-        rows = compare_arms(simulated(generator), "baseline", replicates=250, seed=study)
-        rows = rows[rows["classifier"] == "all"]
-        helps += verdict(rows)["verdict"] == "helps"
-        covered.append(((rows["low"] <= 0) & (rows["high"] >= 0)).mean())
-        together.append(((rows["low_simultaneous"] <= 0) & (rows["high_simultaneous"] >= 0)).all())
-    assert helps <= stats.binom.ppf(0.99, studies, 0.05)
-    # Arms share a baseline, so the spread between studies is the measure of chance.
-    chance = 2.6 * np.std(covered) / np.sqrt(studies)
-    assert 0.93 - chance <= np.mean(covered) <= 0.97 + chance
-    assert np.mean(together) >= 0.93 - 2.6 * np.sqrt(0.05 * 0.95 / studies)
-
-
 def test_few_seeds_of_unequal_skill_do_not_mislead():
     generator = np.random.default_rng(7)
     covered, helps, studies = [], 0, 200
@@ -175,6 +161,32 @@ def test_an_effect_of_ten_points_is_found_and_its_interval_covers_it():
     assert stats.binom.ppf(0.005, studies, 0.93) <= covered
     errors = np.array(errors)
     assert np.sqrt((errors[:, 1] ** 2).mean()) == pytest.approx(errors[:, 0].std(), rel=0.25)
+
+
+@pytest.mark.parametrize(("effect", "word"), [(0.1, "helps"), (0.0, "no evidence"), (-0.1, "harms")])
+def test_known_answers_are_given(effect, word):
+    predictions = simulated(np.random.default_rng(21), images=500, arms=3, effects=[effect] * 3)
+    rows = compare_arms(predictions, "baseline", replicates=100)
+    assert verdict(rows)["verdict"] == word
+    assert set(rows["verdict"]) == {word}
+
+
+def test_equivalence_is_two_one_sided_tests():
+    predictions = simulated(np.random.default_rng(22), images=300, arms=8, classifiers=2)
+    rows = compare_arms(predictions, "baseline", margin=0.04, replicates=50)
+    within = (rows["low"] > -0.04) & (rows["high"] < 0.04)
+    assert within.any()
+    assert not within.all()
+    assert ((rows["p_equivalence"] < 0.025) == within).all()
+    above = stats.t.sf((rows["effect"] + 0.04) / rows["standard_error"], rows["degrees"])
+    below = stats.t.cdf((rows["effect"] - 0.04) / rows["standard_error"], rows["degrees"])
+    np.testing.assert_allclose(rows["p_equivalence"], np.maximum(above, below))
+    for family in (rows["classifier"] == "all", rows["classifier"] != "all"):
+        expected = multipletests(rows.loc[family, "p_equivalence"], method="holm")[1]
+        np.testing.assert_allclose(rows.loc[family, "p_equivalence_adjusted"], expected)
+    without = compare_arms(predictions, "baseline", replicates=50)
+    assert without[["margin", "p_equivalence", "p_equivalence_adjusted"]].isna().all(axis=None)
+    assert verdict(without)["margin"] is None
 
 
 def test_the_minimum_detectable_effect_is_found_four_times_in_five():
@@ -235,9 +247,11 @@ def test_where_chance_cannot_be_known_there_is_no_evidence(unknown):
         truth[-1] = 3
     elif unknown == "all runs alike":
         probabilities = np.repeat(probabilities[:1], len(probabilities), axis=0)
-    rows = compare_arms(Predictions(predictions.runs, CLASSES, truth, predictions.patients, probabilities), "baseline")
+    predictions = Predictions(predictions.runs, CLASSES, truth, predictions.patients, probabilities)
+    rows = compare_arms(predictions, "baseline", margin=0.02)
     assert set(rows["verdict"]) == {"no evidence"}
     unknowns = ["standard_error", "low", "high_simultaneous", "p", "p_adjusted", "minimum_detectable_effect"]
+    unknowns += ["p_equivalence", "p_equivalence_adjusted"]
     assert rows[unknowns].isna().all(axis=None)
     answer = verdict(rows)
     assert answer["arms"]["generator+1"]["reason"] == "unknown"
@@ -277,23 +291,30 @@ def comparison(arm, effect, low, high, word, dose=100, **others):
         "high_simultaneous": high + 0.01,
         "p": 0.01,
         "p_adjusted": 0.02 if word != "no evidence" else 0.84,
+        "margin": 0.01,
+        "p_equivalence": 0.2,
+        "p_equivalence_adjusted": 0.2,
         "minimum_detectable_effect": 0.042,
         "verdict": word,
         "n_images": 44,
         "n_patients": 40,
         "n_classifiers": 1,
         "n_seeds": 2,
+        "n_generator_seeds": 1,
+        "n_draws": 1,
     } | others
 
 
 def test_the_verdict_without_evidence_says_what_could_have_been_seen():
     rows = [
         comparison("ddpm+100", 0.004, -0.021, 0.029, "no evidence"),
-        comparison("gan+100", -0.001, -0.009, 0.007, "no evidence"),
-        comparison("lora+100", -0.01, -0.025, 0.005, "no evidence"),
+        comparison("gan+100", -0.001, -0.009, 0.007, "no evidence", p_equivalence_adjusted=0.02),
+        # Its own interval lies within the margin too, but not after Holm.
+        comparison("lora+100", -0.002, -0.0099, 0.006, "no evidence", p_equivalence=0.02),
         comparison("oversampling", 0.05, 0.02, 0.08, "helps", dose=0),
     ]
-    answer = verdict(pd.DataFrame(rows), margin=0.01)
+    answer = verdict(pd.DataFrame(rows))
+    assert answer["margin"] == 0.01
     assert answer["verdict"] == "no evidence"
     assert answer["best_arm"] == "ddpm+100"
     assert answer["answer"] == (
@@ -389,17 +410,22 @@ def test_from_prediction_files_to_verdict(tmp_path):
     np.testing.assert_array_equal(read.truth, predictions.truth)
     assert read.n_patients == predictions.n_patients
     paths = [run.pop("path") for run in runs]
-    write_comparisons(paths, tmp_path / "out/comparisons.csv", names=runs, baseline="baseline", replicates=50)
-    rows = pd.read_csv(tmp_path / "out/comparisons.csv")
-    pd.testing.assert_frame_equal(rows, compare_arms(predictions, "baseline", replicates=50), check_dtype=False)
-    write_verdict(tmp_path / "out/comparisons.csv", tmp_path / "out/verdict.json", margin=0.02)
+    files = [tmp_path / "out" / name for name in ("comparisons.csv", "components.csv")]
+    write_comparisons(paths, *files, names=runs, baseline="baseline", margin=0.02, replicates=50)
+    rows, components = (pd.read_csv(file) for file in files)
+    expected = compare_arms(predictions, "baseline", margin=0.02, replicates=50)
+    pd.testing.assert_frame_equal(rows, expected, check_dtype=False)
+    expected = variance_components(predictions, "balanced_accuracy")
+    pd.testing.assert_frame_equal(components.fillna({"remark": ""}), expected, check_dtype=False)
+    write_verdict(files[0], tmp_path / "out/verdict.json")
     answer = json.loads((tmp_path / "out/verdict.json").read_text(encoding="utf-8"))
-    assert answer == verdict(rows, 0.02)
+    assert answer == verdict(rows)
+    assert answer["margin"] == 0.02
     scores = pd.DataFrame({"generator": ["gan", "ddpm"], "dose": 100, "metric": "accuracy", "class": "all"})
     scores.assign(value=[0.5, 0.6]).to_csv(tmp_path / "runs.csv", index=False)
     write_generators(tmp_path / "runs.csv", tmp_path / "out/generators.csv", metric="accuracy")
     assert list(pd.read_csv(tmp_path / "out/generators.csv")["test"]) == ["kruskal_wallis", "dunn_bonferroni"]
-    names = {"comparisons.csv", "verdict.json", "generators.csv"}
+    names = {"comparisons.csv", "components.csv", "verdict.json", "generators.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
 
 

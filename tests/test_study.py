@@ -1,10 +1,14 @@
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from synthworth.config import compose
 from synthworth.errors import StudyError
+from synthworth.inputs import Inputs
+from synthworth.specs import Specs
 from synthworth.study import Run, Study
 
 HOUSE = Path(__file__).parents[1]
@@ -16,13 +20,16 @@ def study(root=Path(), **changes) -> Study:
 
 
 def test_the_papers_grid():
-    runs = study().runs
+    paper = yaml.safe_load((HOUSE / "config" / "paper.yaml").read_text())
+    runs = Study(compose(DEFAULT, paper)).runs
     assert len([run for run in runs if run.arm.name == "baseline"]) == 5 * 5
     assert len([run for run in runs if run.arm.name == "oversampling"]) == 5
     assert len([run for run in runs if run.arm.generator == "ddpm"]) == 5 * 5 * 5
     assert len([run for run in runs if run.arm.generator == "gan"]) == 5 * 5 * 7
-    assert len(runs) == len(set(runs)) == 5 * 5 * (1 + 4 * 5 + 7) + 5
+    assert len(runs) == len(set(runs)) == 5 * 5 * (1 + 4 * 5 + 7) + 5 == 705
     assert {type(run) for run in runs} == {Run}
+    # The default has these, and more.
+    assert len(study().runs) == 705 + 5 * 5 * 11
 
 
 def test_a_list_of_doses_is_an_arm_per_dose():
@@ -38,11 +45,106 @@ def test_arms_without_copies_say_so():
     assert list(study(arms=arms, memorization={"filter_copies": "flag"}).arms) == ["baseline", "ddpm+5", "ddpm+9"]
 
 
+def test_a_list_of_shares_is_an_arm_per_share():
+    arms = study().arms
+    assert [arms[name].real_share for name in ("hold_back@0.5", "hold_back@0.75", "baseline")] == [0.5, 0.75, 1]
+    both = study(arms={"x": {"generator": "ddpm", "per_class": [5, 9], "real_share": [0.5, 1]}, "baseline": {}}).arms
+    assert list(both) == ["baseline", "x+5@0.5", "x+5@1", "x+9@0.5", "x+9@1"]
+    assert [(arm.control, arm.dose, arm.per_class) for arm in both.values()] == [
+        (True, 0, 0),
+        (True, 0, 5),
+        (False, 5, 5),
+        (True, 0, 9),
+        (False, 9, 9),
+    ]
+
+
+def test_controls_have_no_dose_and_stand_for_themselves():
+    arms = study().arms
+    controls = ["oversampling", "class_weights", "focal", "mixup", "cutmix", "shuffled_labels", "copies"]
+    controls = ["baseline", *controls, "hold_back@0.5", "hold_back@0.75"]
+    assert [name for name, arm in arms.items() if arm.control] == controls
+    assert {(arms[name].dose, arms[name].source == name) for name in controls} == {(0, True)}
+    assert (arms["shuffled_labels"].per_class, arms["shuffled_labels"].generator) == (500, "dreambooth")
+    assert {arms[name].source for name in ("replace", "pretrain", "balanced", "dreambooth+100")} == {"dreambooth"}
+    assert arms["replace"].dose == 1000
+
+
+def test_replicates_are_arms_that_statistics_call_the_same(tmp_path):
+    generators = {"ddpm": {}, "other": {"method": "folder", "images": str(tmp_path)}}
+    arms = {"baseline": {}, "hold_back": {}, "ddpm": {"per_class": [5]}, "plain": {"generator": "ddpm", "per_class": 7}}
+    arms |= {"other": {"generator": "other", "per_class": [4]}, "shuffled_labels": {"generator": "ddpm"}}
+    seeds = {"generators": [1, 3], "draws": [1, 2]}
+    many = study(generators=generators, arms=arms, seeds=seeds)
+    assert list(many.config["generators"]) == ["ddpm", "ddpm.seed-3", "other"]
+    assert many.config["generators"]["ddpm.seed-3"] == many.config["generators"]["ddpm"]
+    found = {arm.name: (arm.shared_name, arm.generator_seed, arm.draw) for arm in many.arms.values()}
+    assert found == {
+        "baseline": ("baseline", 1, 1),
+        "hold_back@0.5": ("hold_back@0.5", 1, 1),
+        "hold_back@0.75": ("hold_back@0.75", 1, 1),
+        "ddpm+5": ("ddpm+5", 1, 1),
+        "ddpm+5.draw-2": ("ddpm+5", 1, 2),
+        "ddpm.seed-3+5": ("ddpm+5", 3, 1),
+        "ddpm.seed-3+5.draw-2": ("ddpm+5", 3, 2),
+        "plain": ("plain", 1, 1),
+        "plain.draw-2": ("plain", 1, 2),
+        "plain.seed-3": ("plain", 3, 1),
+        "plain.seed-3.draw-2": ("plain", 3, 2),
+        "other+4": ("other+4", 1, 1),
+        "other+4.draw-2": ("other+4", 1, 2),
+        "shuffled_labels": ("shuffled_labels", 1, 1),
+    }
+    assert [many.arms[name].generator for name in ("plain.seed-3", "shuffled_labels")] == ["ddpm.seed-3", "ddpm"]
+    assert [many.arms[name].source for name in ("ddpm.seed-3+5.draw-2", "other+4.draw-2")] == ["ddpm", "other"]
+    assert [many.arms[name].first for name in ("plain.draw-2", "plain", "baseline")] == [7, 0, 0]
+    assert Study(many.config).config == many.config
+
+
+def test_more_replicates_leave_those_there_are_as_they_are():
+    arms = {"baseline": {}, "ddpm": {}, "lora": {}}
+    few, more = (
+        study(generators={"ddpm": {}, "lora": {}}, arms=arms, seeds={"generators": seeds, "draws": seeds})
+        for seeds in ([1], [1, 2])
+    )
+    assert few.arms.items() <= more.arms.items()
+    for arm in few.arms:
+        names = {"classifier": "resnet50", "arm": arm, "seed": "1", "study": few.name}
+        assert Specs(few).train_classifier(SimpleNamespace(**names)) == Specs(more).train_classifier(
+            SimpleNamespace(**names)
+        )
+        data = [Inputs(each).training_data(SimpleNamespace(**names)) for each in (few, more)]
+        assert data[0] == data[1]
+    for generator in ("ddpm", "lora"):
+        names = SimpleNamespace(generator=generator, scope="viral", step="1", label="viral", study=few.name)
+        for spec in ("train_generator", "synthesize_shard", "sample_checkpoint"):
+            assert getattr(Specs(few), spec)(names) == getattr(Specs(more), spec)(names)
+    second = SimpleNamespace(generator="ddpm.seed-2", scope="viral", step="1", label="viral", study=few.name)
+    first = SimpleNamespace(generator="ddpm", scope="viral", step="1", label="viral", study=few.name)
+    for spec in ("train_generator", "synthesize_shard"):
+        assert getattr(Specs(more), spec)(second) != getattr(Specs(more), spec)(first)
+
+
+def test_a_run_hangs_on_what_its_arm_does_and_on_nothing_else():
+    names = SimpleNamespace(classifier="resnet50", arm="baseline", seed="1")
+    plain = Specs(study()).train_classifier(names)
+    idle = {"focal_gamma": 3.0, "mixing_alpha": 0.2, "pretrain_share": 0.1, "real_share": 1, "shuffled_labels": False}
+    arms = {"baseline": idle, "ddpm": {}}
+    assert Specs(study(arms=arms, seeds={"draws": [1, 2]})).train_classifier(names) == plain
+    for change in ({"loss": "focal"}, {"mixing": "mixup"}, {"real_share": 0.5}, {"balance": "class_weights"}):
+        changed = {"baseline": {}, "ddpm": {}, "x": change}
+        names = SimpleNamespace(classifier="resnet50", arm="x", seed="1")
+        spec, seeded = (json.loads(text) for text in (Specs(study(arms=changed)).train_classifier(names), plain))
+        assert spec | {"run_seed": 0} != seeded | {"run_seed": 0}
+
+
 def test_more_images_add_shards_and_keep_those_there_are():
     few, more = study().shards("ddpm", 300), study().shards("ddpm", 800)
     assert few == [(0, 249), (250, 499)]
     assert more[: len(few)] == few
     assert study().shards("ddpm") == study().shards("ddpm", 1000)
+    assert study().shards("ddpm", 300, start=300) == [(250, 499), (500, 749)]
+    assert study(seeds={"draws": [1, 2]}).shards("ddpm")[-1] == (1750, 1999)
 
 
 def test_shards_of_outside_images_end_with_the_doses(tmp_path):
@@ -52,6 +154,10 @@ def test_shards_of_outside_images_end_with_the_doses(tmp_path):
     assert outside.shards("other") == [(0, 39), (40, 99)]
     assert outside.shards("other", 40) == [(0, 39)]
     assert outside.steps("other") == [0]
+    drawn = study(arms=arms, generators=generators, seeds={"draws": [1, 2, 3]})
+    assert drawn.shards("other") == [(0, 39), (40, 99), (100, 199), (200, 299)]
+    assert drawn.shards("other", 40, start=80) == [(40, 99), (100, 199)]
+    assert drawn.shards("other", 100, start=100) == [(100, 199)]
 
 
 def test_steps_and_their_chain():

@@ -153,6 +153,28 @@ def test_two_arms_of_a_generator_at_one_dose_stay_apart():
     assert list(cell_scores.mean_accuracy_changes(cells, "baseline")["resnet"].round(6)) == [10, -20, -5]
 
 
+def test_rows_say_that_copies_were_left_out():
+    end = cell_scores.WITHOUT_COPIES
+    runs = [a_run("baseline", 0.5), a_run("oversampling", 0.5)]
+    for name, gain in [("gan", 0.1), ("gan-replace", 0.2)]:
+        runs.append(a_run(f"{name}+100{end}", 0.5 + gain, generator="gan", dose=100))
+    runs.append(a_run(f"ddpm+100{end}", 0.8, generator="ddpm", dose=100))
+    runs.append(a_run("ddpm+100", 0.9, generator="ddpm", dose=100))
+    runs += [run | {"metric": "recall", "class": "viral"} for run in runs]
+    tables = {name: TABLES[name](some_cells(*runs), "baseline") for name in PAPER_TABLES if name > "table7"}
+    copied = [f"gan{end}", f"gan-replace{end}", f"ddpm{end}", "ddpm"]
+    assert list(tables["table7_accuracy"].frame["Training data"]) == ["baseline", "oversampling", *copied]
+    assert list(tables["table8_accuracy_change"].frame["Training data"]) == [*copied, "mean"]
+    best = ["baseline", "oversampling", f"gan-replace+100{end}", "ddpm+100"]
+    assert list(tables["table9_per_class"].frame["Training data"]) == best
+    assert all(any(f"{end}:" in remark for remark in table.remarks) for table in tables.values())
+
+
+def test_nothing_is_said_of_copies_where_none_were_left_out(published):
+    for name in ("table7_accuracy", "table8_accuracy_change", "table9_per_class"):
+        assert "copies" not in " ".join(TABLES[name](published["cells"], "Baseline").remarks)
+
+
 def test_table5_has_a_block_per_extractor_and_only_selected_checkpoints():
     rows = [
         {"generator": "gan", "scope": name, "class": name, "step": step, "selected": step == 20, "metric": metric}
@@ -171,6 +193,35 @@ def test_table5_has_a_block_per_extractor_and_only_selected_checkpoints():
     ]
     assert "16 to 130 real images" in table.remarks[1]
     assert "among so many checkpoints: 2 (gan)" in table.remarks[-1]
+
+
+def test_table5_shows_how_sure_each_fid_is_right_of_the_papers_columns():
+    rows = [
+        {"generator": generator, "class": name, "step": 20, "selected": True, "metric": "fid", "value": value}
+        | {"extractor": "domain", "reference": reference, "n_synthetic": 50, "n_reference": count}
+        | {"low": low, "high": value + 2, "floor": floor, "floor_n_synthetic": 9, "floor_n_reference": count // 2}
+        for generator, name, reference, value, count, low, floor in [
+            ("gan", "viral", "train", 12, 46, 10, 5.128),
+            ("gan", "healthy", "train", 20, 50, None, 4),
+            ("lora", "healthy", "train", 30, 50, 25, 4),
+            ("gan", "viral", "select", 40, 46, 39, None),
+        ]
+    ]
+    table = papers.table5_fid(pd.DataFrame(rows))
+    per_class = [f"{name}: {what}" for name in ("viral", "healthy") for what in ("interval", "floor")]
+    assert list(table.frame.columns) == [
+        *["Features", "Generator", "viral", "healthy", "Mean", *per_class, papers.IMAGES, papers.REFERENCE],
+    ]
+    assert table.frame.iloc[:, 1:].to_numpy().tolist() == [
+        ["gan", "12.00", "20.00", "16.00", "[10.00, 14.00]", "5.13", "", "4.00", "50 / 46, 50", "train"],
+        ["lora", "", "30.00", "30.00", "", "", "[25.00, 32.00]", "4.00", "none, 50 / none, 50", "train"],
+        ["mean", "12.00", "25.00", "", "", "", "", "", "", ""],
+        ["gan", "40.00", "", "40.00", "[39.00, 42.00]", "", "", "", "50, none / 46, none", "select"],
+        ["mean", "40.00", "", "", "", "", "", "", "", ""],
+    ]
+    assert "9 and 23 to 25 of a class" in " ".join(table.remarks)
+    without = pd.DataFrame(rows).drop(columns=["low", "high", "floor"])
+    assert list(papers.table5_fid(without).frame.columns) == ["Features", "Generator", "viral", "healthy", "Mean"]
 
 
 def test_all_scores_stand_with_their_intervals_and_floors():

@@ -53,7 +53,7 @@ rule train_base_model:
 
 rule encode_images:
     input:
-        base="results/{study}/base_models/{base_model}/pipeline",
+        base=inputs.base_model,
         images="results/{study}/data/train/images-{size}.npy",
     output:
         encodings="results/{study}/base_models/{base_model}/train-{size}.safetensors",
@@ -76,7 +76,7 @@ rule encode_images:
 
 rule sample_prior:
     input:
-        base=inputs.base_model,
+        base=inputs.adapted,
     output:
         shard="results/{study}/generators/{generator}/prior.parquet",
         encodings="results/{study}/generators/{generator}/prior.safetensors",

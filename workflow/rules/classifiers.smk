@@ -46,7 +46,6 @@ rule train_classifier:
 rule evaluate_classifier:
     input:
         unpack(inputs.test_data),
-        classifier="results/{study}/classifiers/{classifier}/{arm}/seed-{seed}/model",
     output:
         predictions="results/{study}/classifiers/{classifier}/{arm}/seed-{seed}/predictions.csv",
     log:

@@ -27,7 +27,7 @@ try:
     config = compose(default, changes)
     validate(config, HOUSE / "workflow" / "schemas" / "config.schema.yaml")
     study = Study(config)
-    classes = list(study.classes)
+    config, classes = study.config, list(study.classes)
 except StudyError as error:
     sys.exit(f"\n{error}\n")
 
@@ -48,7 +48,7 @@ ENDED = "|".join(
 
 
 wildcard_constraints:
-    study=any_of([study.name, "published"]),
+    study=any_of([study.name, "published", *study.parts, *study.external]),
     split=any_of(study.splits),
     label=any_of(classes),
     scope=any_of([*classes, "all"]),

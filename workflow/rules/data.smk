@@ -27,6 +27,8 @@ rule inspect_images:
         "results/{study}/logs/inspect_images.log",
     benchmark:
         "results/{study}/benchmarks/inspect_images.tsv"
+    # Before trainings, which external images do not wait for: what is wrong with them stops the study early.
+    priority: 100
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
@@ -42,7 +44,7 @@ rule inspect_images:
 
 rule split_patients:
     input:
-        index="results/{study}/data/index.csv",
+        index=f"{inputs.home}/data/index.csv",
     output:
         indices=expand("results/{{study}}/data/{split}/index.csv", split=study.splits),
         near_duplicates="results/{study}/data/near_duplicates.csv",
@@ -83,8 +85,7 @@ rule render_images:
 
 rule describe_data:
     input:
-        indices=expand("results/{{study}}/data/{split}/index.csv", split=study.splits),
-        near_duplicates="results/{study}/data/near_duplicates.csv",
+        unpack(inputs.described),
     output:
         demographics="results/{study}/scores/demographics.csv",
         classes="results/{study}/scores/classes.csv",

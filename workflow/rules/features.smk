@@ -46,15 +46,15 @@ rule train_extractor:
 
 rule reference_features:
     input:
-        images=inputs.reference_images,
+        images="results/{study}/data/{split}/images-{size}.npy",
         index="results/{study}/data/{split}/index.csv",
         extractor=inputs.extractor,
     output:
-        features="results/{study}/fidelity/reference/{extractor}/{split}.npz",
+        features="results/{study}/fidelity/reference/{extractor}/{split}-{size}.npz",
     log:
-        "results/{study}/logs/reference_features/{extractor}/{split}.log",
+        "results/{study}/logs/reference_features/{extractor}/{split}-{size}.log",
     benchmark:
-        "results/{study}/benchmarks/reference_features/{extractor}/{split}.tsv"
+        "results/{study}/benchmarks/reference_features/{extractor}/{split}-{size}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]

@@ -65,7 +65,7 @@ use rule train_generator as finish_generator with:
 rule import_generator:
     input:
         images=inputs.outside_images,
-        index="results/{study}/data/index.csv",
+        index=f"{inputs.home}/data/index.csv",
     output:
         checkpoint=directory("results/{study}/generators/{generator}/{scope}/step-0"),
     log:

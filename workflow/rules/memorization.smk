@@ -10,12 +10,12 @@ rule compare_real_images:
         unpack(inputs.real_images),
         extractor=inputs.memorization_extractor,
     output:
-        comparisons="results/{study}/memorization/reference/{label}/comparisons.csv",
-        twins="results/{study}/memorization/reference/{label}/twins.csv",
+        comparisons="results/{study}/memorization/reference/{size}/{label}/comparisons.csv",
+        twins="results/{study}/memorization/reference/{size}/{label}/twins.csv",
     log:
-        "results/{study}/logs/compare_real_images/{label}.log",
+        "results/{study}/logs/compare_real_images/{size}/{label}.log",
     benchmark:
-        "results/{study}/benchmarks/compare_real_images/{label}.tsv"
+        "results/{study}/benchmarks/compare_real_images/{size}/{label}.tsv"
     conda:
         "../envs/gpu.yaml"
     threads: config["threads"]
@@ -32,7 +32,7 @@ rule compare_real_images:
 
 rule compare_synthetic_images:
     input:
-        unpack(inputs.real_images),
+        unpack(inputs.real_images_beside),
         samples="results/{study}/fidelity/{generator}/{scope}/step-{step}/samples.parquet",
         features=inputs.memorization_features,
     output:
@@ -87,7 +87,7 @@ rule collect_memorization:
     conda:
         "../envs/stats.yaml"
     params:
-        code=fingerprint("memorization.outputs", script="collect_memorization"),
+        code=fingerprint("memorization.collecting", script="collect_memorization"),
     script:
         "../scripts/collect_memorization.py"
 

@@ -4,6 +4,7 @@
 localrules:
     collect_fidelity,
     compare_generators,
+    measure_worth,
     reach_verdict,
 
 
@@ -46,6 +47,7 @@ rule compare_arms:
         predictions=inputs.predictions,
     output:
         comparisons="results/{study}/scores/comparisons.csv",
+        components="results/{study}/scores/components.csv",
     log:
         "results/{study}/logs/compare_arms.log",
     benchmark:
@@ -60,6 +62,23 @@ rule compare_arms:
         code=fingerprint("statistics.outputs", script="compare_arms"),
     script:
         "../scripts/compare_arms.py"
+
+
+rule measure_worth:
+    input:
+        predictions=inputs.predictions,
+        indices=inputs.training_indices,
+    output:
+        worth="results/{study}/scores/worth.csv",
+    log:
+        "results/{study}/logs/measure_worth.log",
+    conda:
+        "../envs/stats.yaml"
+    params:
+        spec=specs.measure_worth,
+        code=fingerprint("statistics.outputs", script="measure_worth"),
+    script:
+        "../scripts/measure_worth.py"
 
 
 rule compare_generators:

@@ -1,6 +1,6 @@
 from synthworth.job import job
 
 with job(snakemake):
-    from synthworth.memorization.outputs import collect
+    from synthworth.memorization.collecting import collect_audits
 
-    collect(snakemake.input.tables, snakemake.output.collected)
+    collect_audits(snakemake.input.tables, snakemake.output.collected)

@@ -4,7 +4,7 @@ with job(snakemake) as spec:
     from synthworth.detector import detect_synthetic
 
     detect_synthetic(
-        reference=snakemake.input.reference,
+        references=snakemake.input.references,
         selections=snakemake.input.selections,
         features=snakemake.input.features,
         output=snakemake.output.detection,

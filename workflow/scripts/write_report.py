@@ -5,13 +5,14 @@ with job(snakemake) as spec:
 
     write_report(
         html=snakemake.output.html,
-        verdict=snakemake.input.verdict,
-        tests=snakemake.input.tests,
+        verdict=snakemake.input.verdict or None,
+        tests=snakemake.input.tests or None,
         tables=snakemake.input.tables,
         figures=snakemake.input.figures,
         duplicates=snakemake.input.duplicates or None,
         detection=snakemake.input.detection or None,
         copies=snakemake.input.copies or None,
+        reports=snakemake.input.reports,
         commit=commit(),
         **spec,
     )

@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
+# The end of an arm's name whose synthetic images are without those that were flagged as copies.
+WITHOUT_COPIES = "-without_copies"
+# The study's own test images, beside external sets; no name of such a set can hold a space.
+OWN_TEST_SET = "test split"
 CELL_KEYS = ["classifier", "arm", "generator", "dose", "metric", "class"]
 TEXT_COLUMNS = [
     *("classifier", "arm", "generator", "metric", "class", "scope", "extractor", "reference", "score", "verdict"),
-    *("source", "predicted", "degradation", "reading", "perturbation", "power_of"),
+    *("source", "test_set", "predicted", "degradation", "reading", "perturbation", "power_of"),
 ]
 
 
@@ -33,8 +37,7 @@ def accuracy_changes(cells: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Change of accuracy, in percentage points, of each arm with synthetic images from its classifier's baseline.
 
     Columns: `classifier, training_data, dose, change, sd, sd_baseline, n, n_baseline`; the standard deviations (over
-    seeds, of the arm and of the baseline) are in percentage points too. `training_data` is the generator, or, where
-    a generator has several arms of one dose (mix and replace, say), the arm's name without its dose.
+    seeds, of the arm and of the baseline) are in percentage points too. `training_data` is as of the function.
     """
     accuracy = accuracy_cells(cells)
     start = accuracy.loc[accuracy["arm"] == baseline, ["classifier", "mean", "sd", "n"]]
@@ -74,8 +77,14 @@ def accuracy_cells(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def training_data(cells: pd.DataFrame) -> pd.Series:
-    """What a row is called beside its dose: the generator, or its arm's stem where a dose has several arms of it."""
-    arms = cells[["generator", "dose", "arm"]].drop_duplicates()
-    crowded = arms.loc[arms.duplicated(["generator", "dose"]), "generator"]
-    stems = cells["arm"].astype(str).str.replace(r"\+\d+$", "", regex=True)
-    return cells["generator"].where(~cells["generator"].isin(crowded), stems)
+    """What a row is called beside its dose: the generator, and `WITHOUT_COPIES` where its arm's name ends so.
+
+    Where a generator has several such arms of one dose (mix and replace, say) it is the arm's name without its dose.
+    """
+    names = cells["arm"].astype(str)
+    without = names.str.endswith(WITHOUT_COPIES) & (cells["arm"] != cells["generator"])
+    ends = without.map({True: WITHOUT_COPIES, False: ""})
+    arms = cells[["generator", "dose", "arm"]].assign(end=ends).drop_duplicates()
+    crowded = arms.loc[arms.duplicated(["generator", "dose", "end"]), "generator"]
+    stems = names.str.removesuffix(WITHOUT_COPIES).where(without, names).str.replace(r"\+\d+$", "", regex=True)
+    return cells["generator"].where(~cells["generator"].isin(crowded), stems) + ends

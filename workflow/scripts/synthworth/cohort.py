@@ -8,6 +8,7 @@ import pandas as pd
 from synthworth.files import replacing
 from synthworth.manifest import SPLITS, read_index
 
+ALL = "all"
 UNKNOWN = "unknown"
 CONTRADICTORY = "contradictory"
 # Units of DICOM's age strings (058Y, 011M), which data sets hand on.
@@ -32,7 +33,7 @@ def demographics(index: pd.DataFrame) -> pd.DataFrame:
         by_split = people.groupby("split")["age"]
         summary = pd.DataFrame({"count": by_split.count(), "mean": by_split.mean(), "sd": by_split.std()})
         summary = summary.loc[_present(people["split"])].rename_axis("split")
-        tables.append(summary.reset_index().assign(variable="age", group="all"))
+        tables.append(summary.reset_index().assign(variable="age", group=ALL))
         tables.append(_shares("age", _age_groups(ages), people["split"], AGE_GROUPS))
     if "sex" in index:
         sexes = patients["sex"].agg(_sex)
@@ -49,9 +50,9 @@ def class_counts(index: pd.DataFrame) -> pd.DataFrame:
     Classes in the order of the index, those of the group `all` last; splits in the order train, select, test. A
     patient with images of two classes counts in each, but once in `all`.
     """
-    everything = index.assign(**{"class": "all"})
+    everything = index.assign(**{"class": ALL})
     both = pd.concat([index, everything])
-    names = [*dict.fromkeys(index["class"]), "all"]
+    names = [*dict.fromkeys(index["class"]), ALL]
     grid = pd.MultiIndex.from_product([names, _present(index["split"])], names=["class", "split"])
     groups = both.groupby(["class", "split"])["patient"]
     counts = pd.DataFrame({"images": groups.size(), "patients": groups.nunique()}).reindex(grid, fill_value=0)
@@ -80,9 +81,12 @@ def duplicates(index: pd.DataFrame, near_duplicates: pd.DataFrame) -> pd.DataFra
 def describe_data(indices: Sequence[str | Path], near_duplicates: str | Path, **outputs: str | Path) -> None:
     """Writes the tables `demographics`, `classes` and `duplicates` as CSV, each to its path in `outputs`.
 
-    `indices` and `near_duplicates` are the CSVs of `splits.write_splits`.
+    `indices` and `near_duplicates` are the CSVs of `splits.write_splits`; or an index of images that are in one split
+    now and in another then: they count as one split, `all`.
     """
     index = pd.concat([read_index(path) for path in indices], ignore_index=True)
+    if "split" not in index:
+        index = index.assign(split=ALL)
     pairs = pd.read_csv(near_duplicates, dtype=str, keep_default_na=False).astype({"distance": int})
     tables = {
         "demographics": demographics(index),
@@ -125,4 +129,4 @@ def _shares(variable: str, groups: pd.Series, splits: pd.Series, order: list[str
 
 
 def _present(splits: pd.Series) -> list[str]:
-    return [split for split in SPLITS if (splits == split).any()]
+    return [split for split in (*SPLITS, ALL) if (splits == split).any()]

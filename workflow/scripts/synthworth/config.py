@@ -21,24 +21,29 @@ def compose(default: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     """The default config with the user's changes.
 
     Settings are replaced at any depth. Of named entries, those that the changes name are the ones that stay; where
-    the changes name none (or only `defaults`), all stay. Each entry starts from `defaults` of its section. Arms that
-    the user does not name go with the generator that they lean on; those of other classifiers run on all chosen ones.
+    the changes name none (or only `defaults`), all stay. An entry that is `false` goes, and counts as not named. Each
+    entry starts from `defaults` of its section. Arms that the user does not name go with the generator that they lean
+    on; those of other classifiers run on all chosen ones.
     """
     config = _merge(default, changes)
     for path in ENTRIES:
         section = _at(config, path)
         shared = section.pop("defaults", {})
-        chosen = [name for name in _at(changes, path) or {} if name != "defaults"] or list(section)
+        chosen = _named(_at(changes, path)) or _named(section)
         for name in list(section):
             if name in chosen and isinstance(section[name], Mapping):
                 section[name] = _merge(shared, section[name])
             elif name not in chosen:
                 del section[name]
-    _drop_orphans(config, _at(changes, ("arms",)))
+    _drop_orphans(config, _named(_at(changes, ("arms",))))
     return config
 
 
-def _drop_orphans(config: dict[str, Any], named: Mapping[str, Any]) -> None:
+def _named(section: Mapping[str, Any]) -> list[str]:
+    return [name for name, entry in section.items() if name != "defaults" and entry is not False]
+
+
+def _drop_orphans(config: dict[str, Any], named: list[str]) -> None:
     arms = config.get("arms", {})
     for name in [name for name in arms if name not in named and isinstance(arms[name], dict)]:
         arm = arms[name]
@@ -132,7 +137,7 @@ def _describe(error: jsonschema.ValidationError) -> Iterator[str]:
     elif error.validator == "pattern":
         yield (
             f"{key}: the name {error.instance!r} cannot stand in a path; use letters, digits, `_`, `-`, `.`, "
-            "and begin with a letter or digit"
+            "begin with a letter or digit, and leave ends like `.seed-2` to `seeds`"
         )
     elif error.validator in ("oneOf", "anyOf") and error.context:
         # Of several allowed forms, the one that came nearest says what is wrong.

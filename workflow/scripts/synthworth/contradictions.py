@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from synthworth.arm_contradictions import arm_contradictions
 from synthworth.generators.growth import GROUP
 from synthworth.pipeline_folder import SIDES, check_folder, is_hub_id
 from synthworth.prompts import PLACEHOLDER
@@ -18,7 +19,7 @@ LAST = "last"
 # Images of a class that prdc needs: five neighbours and the image itself.
 LEAST_NEIGHBOURS = 6
 # Files of scores without which there is no report.
-CACHED = ("fidelity.csv", "cells.csv", "comparisons.csv", "generators.csv", "verdict.json")
+CACHED = ("cells.csv", "comparisons.csv", "generators.csv", "verdict.json")
 # Folders beside those of the generators.
 RESERVED = ("extractors", "floors", "reference", "selftest")
 # Metrics of which lower is better.
@@ -37,6 +38,7 @@ def contradictions(config: Config, root: Path) -> Iterator[str]:
     elif cached:
         yield from (f"cached_scores: {cached} has no {name}" for name in CACHED if not (root / cached / name).is_file())
     yield from _dataset(config["dataset"])
+    yield from _external(config, root)
     yield from _splits(config)
     yield from _unknown_names(config)
     yield from _names(config)
@@ -44,11 +46,7 @@ def contradictions(config: Config, root: Path) -> Iterator[str]:
         yield from _generator(f"generators.{name}", generator, config, root)
     if not config["cached_scores"]:
         yield from _base_models(config, root)
-    if not any(arm.get("generator") for arm in config["arms"].values()):
-        yield "arms: none has synthetic images; add one with a generator and `per_class`"
-    baseline = config["arms"].get(config["statistics"]["baseline"])
-    if baseline is not None and baseline.get("generator"):
-        yield "statistics.baseline: the baseline arm must be without synthetic images"
+    yield from arm_contradictions(config)
 
 
 def _dataset(dataset: Config) -> Iterator[str]:
@@ -62,6 +60,15 @@ def _dataset(dataset: Config) -> Iterator[str]:
         yield "dataset.classes: two names have the same label; give each label one name"
 
 
+def _external(config: Config, root: Path) -> Iterator[str]:
+    sets = config["dataset"]["external"]
+    if sets and config["splits"]["folds"]:
+        yield "dataset.external: with folds a run is several models, and none is to be tested; set splits.folds to null"
+    for name, manifest in sets.items():
+        if not config["cached_scores"] and not (root / manifest).is_file():
+            yield f"dataset.external.{name}: there is no file {manifest}; give the manifest of that test set"
+
+
 def _splits(config: Config) -> Iterator[str]:
     fractions = config["splits"]["fractions"]
     if abs(sum(fractions.values()) - 1) > 1e-9:
@@ -73,6 +80,10 @@ def _splits(config: Config) -> Iterator[str]:
         )
     if config["protocol"] == "paper" and fractions.get("select"):
         yield "splits.fractions.select: the published protocol has no such split; set it to 0"
+    if config["protocol"] == "paper" and config["splits"]["folds"]:
+        yield "splits.folds: the published protocol has one split; set it to null, or say `protocol: honest`"
+    if config["splits"]["repeats"] > 1 and not config["splits"]["folds"]:
+        yield "splits.repeats: without folds there is nothing to repeat; set splits.folds (5, say), or repeats to 1"
 
 
 def _names(config: Config) -> Iterator[str]:

@@ -132,7 +132,7 @@ def detect_between_halves(
 
 
 def detect_synthetic(
-    reference: str | Path,
+    references: Sequence[str | Path],
     selections: Sequence[str | Path],
     features: Sequence[str | Path],
     output: str | Path,
@@ -142,16 +142,16 @@ def detect_synthetic(
 ) -> None:
     """Writes the rows of `detect` for the chosen checkpoints of all generators as CSV, a column `generator` first.
 
-    `reference` are features (npz) of real images that no generator saw; `selections` the files of chosen
-    checkpoints, one per generator. `generators` are their names, in this order, each with the places of its
-    checkpoints (`<scope>/<step>`) in the list of files `features`. Rows of the generator `real images` are the
-    null: the mean over halvings of the real images, empty where they are too few to be halved. So are the rows of a
-    generator where they are too few for it.
+    One per generator, in its order: `references`, features (npz) of real images that no generator saw, rendered at the
+    size of the generator's images, so that both were resized from there; `selections`, the files of chosen
+    checkpoints; and `generators`, their names, each with the places of its checkpoints (`<scope>/<step>`) in the list
+    of files `features`. Rows of the generator `real images` are the null: the mean over halvings of the first
+    reference, empty where its images are too few to be halved. So are the rows of a generator where they are too few.
     """
-    real = _feature_set(load_features(Path(reference)))
-    frames = [_null(real, seed, confidence).assign(generator=NULL)]
-    for (generator, places), selection in zip(generators, selections, strict=True):
-        parts = []
+    null = _null(_feature_set(load_features(Path(references[0]))), seed, confidence)
+    frames = [null.assign(generator=NULL)]
+    for (generator, places), reference, selection in zip(generators, references, selections, strict=True):
+        real, parts = _feature_set(load_features(Path(reference))), []
         for name, choice in read_selection(selection).items():
             file = features[places[f"{choice['scope']}/{choice['step']}"]]
             parts.append(_feature_set(load_features(Path(file)).of_class(name)))

@@ -47,7 +47,7 @@ def train_domain_extractor(
     size, classes (sorted) and the accuracy on the training images. StudyError for fewer than two classes.
     """
     pixels = np.load(images, mmap_mode="r")
-    names = pd.read_csv(index, keep_default_na=False)["class"].astype(str)
+    names = pd.read_csv(index, dtype=str, keep_default_na=False)["class"]
     classes = sorted(names.unique())
     if len(classes) < 2:
         raise StudyError(

@@ -19,7 +19,13 @@ GENERATOR_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 CLASS_COLOURS = ["#332288", "#CC6677", "#44AA99", "#DDAA33", "#882255", "#88CCEE", "#117733", "#AA4499", "#999933"]
 # What tells one score of a checkpoint and class from another.
 MEASURE = ["metric", "extractor", "reference"]
-METRIC_NAMES = {"fid": "FID", "kid": "KID", "ms_ssim": "MS-SSIM", "vendi": "Vendi score"}
+METRIC_NAMES = {
+    "fid": "FID",
+    "kid": "KID",
+    "ms_ssim": "MS-SSIM",
+    "prompt_ms_ssim": "MS-SSIM (within prompt)",
+    "vendi": "Vendi score",
+}
 VERDICTS = {"helps": ("#0072B2", "^"), "no evidence": ("#7F7F7F", "o"), "harms": ("#D55E00", "v")}
 GREY = "#7F7F7F"
 MARGIN_COLOUR = "#EEEEEE"

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from synthworth.cells import accuracy_changes, read_scores
+from synthworth.cells import WITHOUT_COPIES, accuracy_changes, read_scores
 from synthworth.curves import figure2_fid_curves, figure4_ms_ssim_curves, figure_other_curves
 from synthworth.figure_style import (
     GREY,
@@ -80,8 +80,9 @@ def figure7_accuracy_change(
 ) -> Figure:
     """Mean change of accuracy from the baseline over classifiers, per dose (Figure 7 of the paper).
 
-    A line per generator over doses set at equal distances, so that 10,000 does not crush 100. Thin bars: one standard
-    error over training seeds, of arm and baseline, with classifiers independent; none where an n is 1.
+    A line per generator over doses set at equal distances, so that 10,000 does not crush 100; dashed where copies were
+    left out. Thin bars: one standard error over training seeds, of arm and baseline, with classifiers independent; none
+    where an n is 1.
     """
     changes = accuracy_changes(cells, baseline)
     with matplotlib.rc_context(STYLE):
@@ -91,21 +92,24 @@ def figure7_accuracy_change(
             return without_scores(figure, axes, note)
         doses = sorted(changes["dose"].unique())
         lines = list(changes["training_data"].unique())
-        looks = generator_looks(in_order(lines, generators))
+        # A generator keeps its colour where copies were left out of its images.
+        plain = {name: name.removesuffix(WITHOUT_COPIES) for name in lines}
+        looks = generator_looks(in_order(plain.values(), generators))
         axes.axhline(0, color=GREY, linewidth=0.8, zorder=0)
-        for place, name in enumerate(sorted(lines, key=list(looks).index)):
+        for place, name in enumerate(sorted(lines, key=lambda name: list(looks).index(plain[name]))):
             points = changes[changes["training_data"] == name].groupby("dose")
             height = points["change"].mean()
             # A small step aside keeps bars of different generators apart.
             shift = 0.05 * (place - (len(lines) - 1) / 2)
             width = [doses.index(dose) + shift for dose in height.index]
-            colour, marker = looks[name]
+            colour, marker = looks[plain[name]]
             error = [_standard_error(scores, ddof) for _, scores in points]
             axes.errorbar(width, height, error, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.5)
             axes.plot(
                 width,
                 height,
                 color=colour,
+                linestyle="-" if name == plain[name] else "--",
                 marker=marker,
                 markersize=5.5,
                 markeredgecolor="white",

@@ -22,17 +22,20 @@ from synthworth.manifest import REQUIRED, SPLITS, list_folder, read_index, read_
 from synthworth.progress import progress
 
 
-def inspect_images(frame: pd.DataFrame, root: str | Path, classes: Mapping[str, str], threads: int = 1) -> pd.DataFrame:
+def inspect_images(
+    frame: pd.DataFrame, root: str | Path, classes: Mapping[str, str], threads: int = 1, external: bool = False
+) -> pd.DataFrame:
     """The index of a manifest's images, in its order; every image is decoded once.
 
     `frame` as of `read_manifest`, its paths relative to `root`; `classes` is {name: label}. Columns: `image`,
     `patient`, `label`, `class`, the manifest's others (`split` only where it says something), `sha256` of the file,
-    `hash` (`images.perceptual_hash`), `width` and `height` in pixels. Raises one StudyError that lists every problem.
+    `hash` (`images.perceptual_hash`), `width` and `height` in pixels. Those of an `external` test set are all of one
+    split, whatever theirs says, and need not be of all classes. Raises one StudyError that lists every problem.
     """
     frame = frame.reset_index(drop=True)
-    if "split" in frame and not frame["split"].any():
+    if "split" in frame and (external or not frame["split"].any()):
         frame = frame.drop(columns="split")
-    problems = [*_field_problems(frame, classes), *_repetition_problems(frame)]
+    problems = [*_field_problems(frame, classes, external), *_repetition_problems(frame)]
     inspect = partial(_inspect, Path(root))
     with ThreadPoolExecutor(threads) as pool:
         found = list(progress(pool.map(inspect, frame["image"]), "Reading images", total=len(frame)))
@@ -40,7 +43,7 @@ def inspect_images(frame: pd.DataFrame, root: str | Path, classes: Mapping[str, 
     facts = pd.DataFrame([{} if isinstance(facts, str) else facts for facts in found], index=frame.index)
     if "sha256" in facts:
         problems += _copy_problems(frame, facts["sha256"])
-    absent = [label for label in classes.values() if label not in set(frame["label"])]
+    absent = [label for label in classes.values() if label not in set(frame["label"]) and not external]
     if problems or absent:
         lines = [f"{_where(frame, place)}: {problem}" for place, problem in sorted(problems)]
         lines += [
@@ -58,10 +61,11 @@ def write_index(
     manifest: str | Path | None = None,
     folder: str | Path | None = None,
     threads: int = 1,
+    external: bool = False,
 ) -> None:
-    """Inspects the images of a manifest or of a folder per class and writes their index as CSV."""
+    """Inspects the images of a manifest or of a folder per class, as of `inspect_images`, and writes their index."""
     frame = read_manifest(manifest) if manifest is not None else list_folder(folder)
-    index = inspect_images(frame, _root(manifest, folder), classes, threads)
+    index = inspect_images(frame, _root(manifest, folder), classes, threads, external)
     with replacing(output) as temporary:
         index.to_csv(temporary, index=False)
 
@@ -134,8 +138,10 @@ def _where(frame: pd.DataFrame, place: int) -> str:
     return f"row {frame['row'][place]}, {image}" if frame["row"][place] else image
 
 
-def _field_problems(frame: pd.DataFrame, classes: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+def _field_problems(frame: pd.DataFrame, classes: Mapping[str, str], external: bool) -> Iterator[tuple[int, str]]:
     labels = list(classes.values())
+    # Classes hang on what was trained on, not on what is tested.
+    remedy = "remove the row" if external else "add it to `dataset.classes`"
     splits = frame["split"] if "split" in frame else ["train"] * len(frame)
     for place, (label, patient, split) in enumerate(zip(frame["label"], frame["patient"], splits, strict=True)):
         if not label:
@@ -143,7 +149,7 @@ def _field_problems(frame: pd.DataFrame, classes: Mapping[str, str]) -> Iterator
         elif label not in labels:
             close = difflib.get_close_matches(label, labels, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"the classes' labels are {', '.join(labels)}"
-            yield place, f"label {label!r} is not in the config ({hint}); correct it, or add it to `dataset.classes`"
+            yield place, f"label {label!r} is not in the config ({hint}); correct it, or {remedy}"
         if not patient:
             yield place, "empty patient; without it the splits cannot keep patients apart: write an id for each patient"
         if not split:

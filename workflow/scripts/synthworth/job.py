@@ -45,7 +45,8 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
 
     `spec` is the slice of the config that the rule hands over as JSON in `params.spec`, or empty. Inside, everything
     that this process and its children print goes to the rule's log, progress bars also to the terminal; the devices
-    that `resources.gpu` asks for are this job's alone. A StudyError ends the job with its message and no traceback.
+    that `resources.gpu` asks for are this job's alone, or with `resources.shares_gpu` at most shared with others of its
+    kind. A StudyError ends the job with its message and no traceback.
     """
     gc.set_threshold(NEW_OBJECTS)
     log = Path(snakemake.log[0])
@@ -57,7 +58,8 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
         sys.stdout.flush(), sys.stderr.flush()
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
-        devices = lease(int(snakemake.resources.get("gpu", 0)))
+        resources = snakemake.resources
+        devices = lease(int(resources.get("gpu", 0)), shares=bool(resources.get("shares_gpu", 0)))
         spec = json.loads(snakemake.params.get("spec", "{}"))
         print(json.dumps(_provenance(snakemake, spec, devices), indent=1), flush=True)
         start = time.monotonic()

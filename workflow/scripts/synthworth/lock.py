@@ -10,12 +10,15 @@ from synthworth.errors import StudyError
 _held: list[int] = []
 
 
-def try_lock(path: Path) -> int | None:
-    """An open file that holds the lock at `path` until it is closed; None where another process holds it."""
+def try_lock(path: Path, shared: bool = False) -> int | None:
+    """An open file that holds the lock at `path` until it is closed; None where another process holds it.
+
+    Processes may hold a lock together where all of them hold it `shared`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
         return None

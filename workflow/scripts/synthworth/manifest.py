@@ -25,15 +25,16 @@ EXAMPLE = """A manifest is a CSV file with a row per image, paths relative to it
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
-def read_manifest(path: str | Path) -> pd.DataFrame:
+def read_manifest(path: str | Path, key: str = "dataset.manifest") -> pd.DataFrame:
     """A manifest as a frame of text columns, stripped of surrounding spaces, and `row`, the line in the file (int).
 
     Columns `image`, `patient` and `label`, and whatever else the file has; fields that are empty stay empty text.
-    Raises StudyError where the file has not the structure of a manifest; what its fields say is not looked at.
+    Raises StudyError where the file, which the config's `key` names, has not the structure of a manifest; what its
+    fields say is not looked at.
     """
     path = Path(path)
     if not path.is_file():
-        raise StudyError(f"There is no manifest {path}.", ["correct the config key `dataset.manifest`. " + EXAMPLE])
+        raise StudyError(f"There is no manifest {path}.", [f"correct the config key `{key}`. " + EXAMPLE])
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

@@ -5,6 +5,7 @@ The page holds its figures itself, so that it can be mailed; it loads nothing fr
 
 import base64
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ DATA_TABLES = ("table1_demographics", "table2_classes")
 
 def write_report(
     html: str,
-    verdict: str,
-    tests: str,
+    verdict: str | None,
+    tests: str | None,
     tables: Sequence[str],
     figures: Sequence[str],
     duplicates: str | None,
@@ -43,6 +44,9 @@ def write_report(
     config: Mapping[str, Any],
     classes: Sequence[str],
     commit: str | None,
+    part: str | None = None,
+    parts: Sequence[str] = (),
+    reports: Sequence[str] = (),
 ) -> None:
     """Writes the page `html`.
 
@@ -50,11 +54,13 @@ def write_report(
     of its name beside the page's template. `verdict` (JSON), `tests` and `duplicates` (CSV) are as the statistics and
     the data report write them; `duplicates` is None where only scores are there, and
     `detection` (CSV of `detect_synthetic`) where no images are held out; `copies` (CSV of `flag_copies`) where they are
-    not looked for among all images.
+    not looked for among all images. Where the page is of a `part` of a study (its title), `verdict` and `tests` are
+    None. `parts` are the titles of the parts of a study and `reports` their pages, in the same order.
     """
     pictures = {Path(path).stem: Path(path) for path in figures}
     fragments = {Path(path).stem: Markup(Path(path).read_text(encoding="utf-8")) for path in tables}
-    answer = json.loads(Path(verdict).read_text(encoding="utf-8"))
+    answer = json.loads(Path(verdict).read_text(encoding="utf-8")) if verdict else None
+    links = [os.path.relpath(report, Path(html).parent) for report in reports]
 
     def figure(name: str) -> Markup:
         return _figure(pictures[name]) if name in pictures else Markup()
@@ -71,8 +77,10 @@ def write_report(
         protocol=f"protocol: {PROTOCOLS[config['protocol']]}",
         drawn=bool(config["dataset"].get("phantoms")),
         classes=classes,
+        part=part,
+        parts=list(zip(parts, links, strict=True)),
         verdict=answer,
-        headline=HEADLINES[answer["verdict"]],
+        headline=HEADLINES[answer["verdict"]] if answer else "",
         metric=config["statistics"]["primary_metric"].replace("_", " "),
         baseline=config["statistics"]["baseline"],
         selection=_selection(config),
@@ -88,7 +96,7 @@ def write_report(
         duplicates=_duplicates(duplicates),
         copies=_copies(copies, config["memorization"]["filter_copies"] == "drop"),
         alarms=_alarms(detection, config["fidelity"]["detector"]["alarm"]),
-        tests=_tests(pd.read_csv(tests)),
+        tests=_tests(pd.read_csv(tests)) if tests else "",
         version=VERSION,
         commit=commit,
         config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
@@ -125,7 +133,7 @@ def _duplicates(path: str | None) -> str:
     pairs = len(pd.read_csv(path))
     if pairs == 0:
         return "No two images are copies of one another, exact or near."
-    return f"{pairs} pairs of images are exact or near copies; each pair lies in one split (scores/duplicates.csv)."
+    return f"{pairs} pairs of images are exact or near copies; no pair is in two splits (scores/duplicates.csv)."
 
 
 def _alarms(detection: str | None, threshold: float) -> list[str]:

@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from synthworth.errors import StudyError
 from synthworth.files import replacing
 from synthworth.manifest import SPLITS, read_index
+from synthworth.seeds import seed as seed_of
 
 NEAR_DISTANCE = 24
 PAIR_COLUMNS = ["image_a", "image_b", "patient_a", "patient_b", "distance"]
@@ -60,34 +61,64 @@ def split_patients(
     result depends on neither the order of rows nor that of the fractions. Raises StudyError for a class with too few
     patients, a patient in two splits, or near duplicates across the manifest's splits.
     """
-    shares = np.array([fractions.get(split, 0.0) for split in SPLITS])
-    if set(fractions) - set(SPLITS) or (shares < 0).any() or abs(shares.sum() - 1) > 1e-6:
-        raise StudyError(
-            f"The fractions of the splits cannot be used: {dict(fractions)}.",
-            [f"give shares of {', '.join(SPLITS)} that add up to 1 in the config (splits.fractions)"],
-        )
-    names = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
+    shares = _shares(fractions)
     columns = index[["image", "patient", "class"]]
     if "split" in index:
-        _check_own_splits(index, names, near_duplicates)
+        _check_own_splits(index, list(shares), near_duplicates)
         return columns.assign(split=index["split"])
     groups = _group_patients(index["patient"], near_duplicates)
     counts = pd.crosstab(groups, index["class"])
-    _check_group_numbers(counts, names)
-    chosen = _draw(counts.to_numpy(), shares[shares > 0], np.random.default_rng(seed))
-    return columns.assign(split=groups.map(pd.Series([names[split] for split in chosen], counts.index)))
+    return columns.assign(split=groups.map(_deal(counts, shares, seed)))
+
+
+def split_fold(
+    index: pd.DataFrame,
+    fractions: Mapping[str, float],
+    seed: int,
+    near_duplicates: pd.DataFrame,
+    fold: int,
+    folds: int,
+) -> pd.DataFrame:
+    """The split of each image where one of the `folds` is the test split, `fold` (1, 2, ...); as of `split_patients`.
+
+    Patients are dealt to folds by `seed`, those of each class as evenly as they allow: of one seed every image is a
+    test image of one fold. The rest are train and select in the ratio of their `fractions`; that of test is not looked
+    at. Raises StudyError as `split_patients`, and where the manifest has splits of its own.
+    """
+    if "split" in index:
+        problem = "the manifest has a column `split`, and splits.folds asks for others; remove the column, or set "
+        raise StudyError("Splits and folds contradict each other.", [problem + "splits.folds to null"])
+    shares = {split: share for split, share in _shares(fractions).items() if split != "test"}
+    total = sum(shares.values())
+    groups = _group_patients(index["patient"], near_duplicates)
+    counts = pd.crosstab(groups, index["class"])
+    places = _deal(counts, {f"fold {number}": 1 / folds for number in range(1, folds + 1)}, seed)
+    test = places == f"fold {fold}"
+    rest = {split: share / total for split, share in shares.items()}
+    splits = _deal(counts[~test], rest, seed_of(seed, "fold", fold)).reindex(counts.index, fill_value="test")
+    return index[["image", "patient", "class"]].assign(split=groups.map(splits))
 
 
 def write_splits(
-    index: str | Path, outputs: Mapping[str, str | Path], pairs: str | Path, fractions: Mapping[str, float], seed: int
+    index: str | Path,
+    outputs: Mapping[str, str | Path],
+    pairs: str | Path,
+    fractions: Mapping[str, float],
+    seed: int,
+    fold: int | None = None,
+    folds: int | None = None,
 ) -> None:
     """Splits an index CSV: writes the rows of each split to its path in `outputs`, in manifest order, as CSV.
 
-    The near duplicates that were found are written to `pairs`.
+    As `split_fold` where there are `folds`, else as `split_patients`. The near duplicates that were found are written
+    to `pairs`.
     """
     rows = read_index(index)
     found = near_duplicates(rows)
-    splits = split_patients(rows, fractions, seed, found)
+    if folds is None:
+        splits = split_patients(rows, fractions, seed, found)
+    else:
+        splits = split_fold(rows, fractions, seed, found, fold, folds)
     check_sizes(splits)
     for split, output in outputs.items():
         with replacing(output) as temporary:
@@ -106,15 +137,31 @@ def _group_patients(patients: pd.Series, pairs: pd.DataFrame) -> pd.Series:
     return patients.map(pd.Series(firsts[labels].to_numpy(), names)).rename("group")
 
 
-def _check_group_numbers(counts: pd.DataFrame, names: list[str]) -> None:
+def _shares(fractions: Mapping[str, float]) -> dict[str, float]:
+    """The fractions that are none, in the order train, select, test."""
+    shares = {split: fractions.get(split, 0.0) for split in SPLITS}
+    if set(fractions) - set(SPLITS) or min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6:
+        raise StudyError(
+            f"The fractions of the splits cannot be used: {dict(fractions)}.",
+            [f"give shares of {', '.join(SPLITS)} that add up to 1 in the config (splits.fractions)"],
+        )
+    return {split: share for split, share in shares.items() if share > 0}
+
+
+def _deal(counts: pd.DataFrame, shares: Mapping[str, float], seed: int) -> pd.Series:
+    """The place of each group among the names of `shares`, given its images per class (a row each)."""
+    names = list(shares)
     problems = [
         f"class {name!r}: {groups} patient(s) for {len(names)} splits ({', '.join(names)}), patients who share a near "
-        "duplicate counted as one; add patients, leave the class out, or give a split no fraction (splits.fractions)"
+        "duplicate counted as one; add patients, leave the class out, give a split no fraction (splits.fractions), or "
+        "take fewer folds (splits.folds)"
         for name, groups in (counts > 0).sum().items()
         if groups < len(names)
     ]
     if problems:
         raise StudyError("Classes are too small for their splits.", problems)
+    chosen = _draw(counts.to_numpy(), np.array(list(shares.values())), np.random.default_rng(seed))
+    return pd.Series([names[place] for place in chosen], counts.index)
 
 
 def check_sizes(splits: pd.DataFrame) -> None:
@@ -127,7 +174,7 @@ def check_sizes(splits: pd.DataFrame) -> None:
     held_out = [split for split in ("select", "test") if (splits["split"] == split).any()]
     patients = splits.groupby(["split", "class"])["patient"].nunique()
     patients = patients.reindex(pd.MultiIndex.from_product([held_out, classes]), fill_value=0)
-    remedy = "two are the least; add patients, leave the class out, or give the split a larger fraction"
+    remedy = "two are the least; add patients, leave the class out, or give the split more (a fraction, fewer folds)"
     problems = [f"class {name!r}: {images[name]} image for training, {remedy}" for name in classes if images[name] < 2]
     problems += [
         f"class {name!r}: {patients[split, name]} patient in {split}, {remedy}"

@@ -10,23 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from synthworth.arms import Arm, expand_arms
 from synthworth.contradictions import contradictions
 from synthworth.errors import StudyError
+from synthworth.folds import Part, parts
 from synthworth.manifest import EXAMPLE, derive_classes, list_folder, read_manifest
-
-# The end of an arm's name whose synthetic images are without those that were flagged as copies.
-WITHOUT_COPIES = "-without_copies"
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What a classifier is trained on: the real training images and `dose` synthetic ones per class."""
-
-    name: str
-    generator: str | None = None
-    dose: int = 0
-    balance: str = "none"
-    classifiers: tuple[str, ...] = ()
+from synthworth.replicates import with_generator_seeds
 
 
 @dataclass(frozen=True)
@@ -40,7 +29,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Study:
-    """A composed and valid config, and what follows from it. `root` is where relative dataset paths start."""
+    """A composed and valid config, and what follows from it. `root` is where relative dataset paths start.
+
+    Its `config` has an entry for each training of a generator (`replicates`): what reads it sees plain generators.
+    """
 
     config: Mapping[str, Any]
     root: Path = field(default_factory=Path)
@@ -49,6 +41,7 @@ class Study:
         problems = list(contradictions(self.config, self.root))
         if problems:
             raise StudyError("The config cannot be used:", problems)
+        object.__setattr__(self, "config", with_generator_seeds(self.config))
 
     @property
     def name(self) -> str:
@@ -103,6 +96,21 @@ class Study:
         shares = self.config["splits"]["fractions"]
         return [split for split in ("train", "select", "test") if shares.get(split, 0) > 0]
 
+    @cached_property
+    def parts(self) -> dict[str, Part]:
+        """The parts of a cross-validation, as of `folds.parts`."""
+        return parts(self.config)
+
+    @cached_property
+    def external(self) -> dict[str, str]:
+        """The manifests of the external test sets by the names that the wildcard `study` has for them."""
+        given = self.config["dataset"]["external"]
+        return {f"{self.name}/external/{name}": manifest for name, manifest in given.items()}
+
+    def pools(self, name: str) -> bool:
+        """Whether the wildcard `study` means the study itself where its scores are those of its parts together."""
+        return name == self.name and bool(self.parts)
+
     @property
     def selection_split(self) -> str:
         """The split that chooses a classifier's epoch: `select`; `test` under the published protocol."""
@@ -110,21 +118,8 @@ class Study:
 
     @cached_property
     def arms(self) -> dict[str, Arm]:
-        """The arms by name; an entry with a list of doses is one arm per dose, `<entry>+<dose>`."""
-        arms = {}
-        for entry, value in self.config["arms"].items():
-            doses = value.get("per_class", 0)
-            shared = {
-                "generator": value.get("generator"),
-                "balance": value.get("balance", "none"),
-                "classifiers": tuple(value.get("classifiers") or self.config["classifiers"]),
-            }
-            of_doses = {f"{entry}+{dose}": dose for dose in doses} if isinstance(doses, list) else {entry: doses}
-            for name, dose in of_doses.items():
-                # Other training data, and so another arm, which says so.
-                full = f"{name}{WITHOUT_COPIES}" if shared["generator"] and self.drops_copies else name
-                arms[full] = Arm(full, dose=dose, **shared)
-        return arms
+        """The arms by the names that they have in paths."""
+        return expand_arms(self.config)
 
     @property
     def drops_copies(self) -> bool:
@@ -140,6 +135,11 @@ class Study:
             for classifier in arm.classifiers
             for seed in self.config["seeds"]["runs"]
         ]
+
+    def learning_curve(self) -> list[Arm]:
+        """The baseline and the arms that differ from it in the share of real training images alone."""
+        baseline = self.arms[self.config["statistics"]["baseline"]]
+        return [arm for arm in self.arms.values() if arm.like(baseline)]
 
     def scopes(self, generator: str) -> list[str]:
         """What each model of a generator is trained on: the classes, or `all` for one joint model."""
@@ -181,18 +181,22 @@ class Study:
         """The generators whose images some arm asks for."""
         return [name for name in self.config["generators"] if self.shards(name)]
 
-    def shards(self, generator: str, count: int | None = None) -> list[tuple[int, int]]:
-        """First and last image number (both included) of the shards with the first `count` images of a class.
+    def shards(self, generator: str, count: int | None = None, start: int = 0) -> list[tuple[int, int]]:
+        """First and last image number (both included) of the shards with `count` images of a class from `start` on.
 
-        None: as many as the largest dose of the generator's arms. Shards are whole: a larger dose adds shards. Of
-        images that someone else made there may be just so many: their shards end with the doses.
+        None: as many as the generator's arms ask for. Shards are whole: a larger dose adds shards. Of images that
+        someone else made there may be just so many: their shards end with the doses.
         """
-        doses = sorted({arm.dose for arm in self.arms.values() if arm.generator == generator})
-        count = max(doses, default=0) if count is None else count
+        arms = [arm for arm in self.arms.values() if arm.generator == generator]
+        end = max((arm.first + arm.per_class for arm in arms), default=0)
+        count = end - start if count is None else count
         if generator in self.outside():
-            return [(first, last - 1) for first, last in pairwise([0, *doses]) if first < count]
+            doses = {arm.per_class for arm in arms}
+            # Further draws add shards after those of the first, and leave these as they are.
+            ends = sorted(doses | set(range(max(doses, default=1), end, max(doses, default=1))) | {end})
+            return [(first, last - 1) for first, last in pairwise([0, *ends]) if first < start + count and last > start]
         size = self.config["synthesis"]["shard_size"]
-        return [(first, first + size - 1) for first in range(0, count, size)]
+        return [(first, first + size - 1) for first in range(start // size * size, start + count, size)]
 
     def drawn(self, generator: str) -> int:
         """How many images of each class the study asks a generator for."""

@@ -1,20 +1,22 @@
 """Augmentation of classifier images: Table 4 of Schaudt et al. 2023, with Albumentations."""
 
 import os
+import random
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synthworth.classifiers.models import IMAGENET_MEAN, IMAGENET_STD
+from synthworth.seeds import seed
+
+if TYPE_CHECKING:
+    import albumentations
+
 # Albumentations looks for a newer version of itself on the network at import: a stall on a machine without one.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-
-import albumentations  # noqa: E402
-import cv2  # noqa: E402
-
-from synthworth.classifiers.models import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
-from synthworth.seeds import seed  # noqa: E402
 
 # uint8 image [size, size, 3], epoch, position in the training set -> float32 [size, size, 3].
 Transform = Callable[[np.ndarray, int, int], np.ndarray]
@@ -24,13 +26,15 @@ Transform = Callable[[np.ndarray, int, int], np.ndarray]
 class SeededTransform:
     """A pipeline of Albumentations whose random numbers depend on run, epoch and position alone."""
 
-    pipeline: albumentations.Compose
+    pipeline: "albumentations.Compose"
     run_seed: int
 
     def __call__(self, image: np.ndarray, epoch: int, position: int) -> np.ndarray:
         """The augmented image of a position in an epoch."""
-        # Albumentations ignores the seeds of numpy, random and torch, and repeats its own stream in every worker.
-        self.pipeline.set_random_seed(seed(self.run_seed, "augmentation", epoch, position) % 2**32)
+        # Albumentations ignores the seeds of numpy, random and torch, and repeats its own stream in every worker. Its
+        # `set_random_seed` would start each transform's own stream anew, at one number: all choices would be the same.
+        own = seed(self.run_seed, "augmentation", epoch, position)
+        self.pipeline.set_random_state(np.random.default_rng(own), random.Random(own))
         return self.pipeline(image=image)["image"]
 
 
@@ -61,6 +65,10 @@ def training_augmentation(
     then ImageNet's mean and standard deviation. The result is a function of image, `run_seed`, epoch and position
     alone: the same in 0, 1 or 2 workers, another in each epoch.
     """
+    # Only training needs them: evaluation starts without.
+    import albumentations
+    import cv2
+
     brightness_and_contrast = {
         "brightness_limit": brightness_limit,
         "contrast_limit": contrast_limit,
@@ -122,5 +130,7 @@ def evaluation_transform() -> Transform:
     return lambda image, _epoch, _position: normalize(image=image)["image"]
 
 
-def _normalize() -> albumentations.Normalize:
+def _normalize() -> "albumentations.Normalize":
+    import albumentations
+
     return albumentations.Normalize(mean=IMAGENET_MEAN, std=IMAGENET_STD, max_pixel_value=255.0, p=1.0)

@@ -1,9 +1,8 @@
-"""Images for a classifier: the real ones of a split, and an arm's synthetic ones and balancing for training."""
+"""Images for a classifier: the real ones of a split, and synthetic ones from shards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,10 +11,7 @@ import torch
 from synthworth.classifiers.augmentation import Transform
 from synthworth.errors import StudyError
 from synthworth.resizing import resize
-from synthworth.seeds import seed
 from synthworth.shards import read_shard
-
-Balance = Literal["none", "oversample"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +43,15 @@ class ImageTable:
     def rows(self, order: np.ndarray) -> "ImageTable":
         """The table of the rows in `order`."""
         return ImageTable(self.sources, self.source[order], self.offsets[order], self.targets[order])
+
+    def joined(self, other: "ImageTable") -> "ImageTable":
+        """This table's rows, then those of a table of images of the same size."""
+        return ImageTable(
+            self.sources + other.sources,
+            np.concatenate([self.source, other.source + len(self.sources)]),
+            np.concatenate([self.offsets, other.offsets]),
+            np.concatenate([self.targets, other.targets]),
+        )
 
 
 class ImageDataset(torch.utils.data.Dataset):
@@ -84,15 +89,20 @@ def real_images(images: Path, index: Path, classes: Sequence[str]) -> tuple[Imag
 
 
 def synthetic_images(
-    shards: Sequence[Path], classes: Sequence[str], per_class: int, size: int, copies: Sequence[Path] = ()
+    shards: Sequence[Path],
+    classes: Sequence[str],
+    per_class: int | Sequence[int],
+    size: int,
+    copies: Sequence[Path] = (),
+    first: int = 0,
 ) -> ImageTable:
-    """The first `per_class` images of each class in the order of their `index`, whatever shard they lie in.
+    """The `per_class` images of each class (a number for all, or one for each) from number `first` on.
 
-    The rows go by index, then class: those of a smaller `per_class` are the first ones of a larger. Images of
-    another size are resized to `size` pixels. The shards' `label` is the class. `copies`, one CSV for each shard where
-    they are given, say which images are copies of training images (columns index and flagged): of the `per_class`
-    these are left out, and nothing takes their place. Raises StudyError where there are too few, and where an image of
-    a class comes twice.
+    An image's number is its `index`, whatever shard it lies in; its class is the shards' `label`. The rows go by
+    number, then class: those of a smaller `per_class` are the first ones of a larger. Images of another size are
+    resized to `size` pixels. `copies`, one CSV for each shard where they are given, say which images are copies of
+    training images (columns index and flagged): of the `per_class` these are left out, and nothing takes their place.
+    Raises StudyError where there are too few, and where an image of a class comes twice.
     """
     rows = pd.concat(
         [pd.read_parquet(path, columns=["label", "index"]).assign(shard=i) for i, path in enumerate(shards)]
@@ -106,75 +116,29 @@ def synthetic_images(
         own = rows["shard"] == position
         rows.loc[own, "copy"] = flagged.loc[rows.loc[own, "index"]].to_numpy(bool)
     rows["target"] = _targets(rows["label"], classes, "the shards")
+    wanted = np.broadcast_to(per_class, len(classes))
+    rows = rows[rows["index"].between(first, first + wanted[rows["target"]], inclusive="left")]
     problems = [
-        f"class {name}: {found} synthetic images, {per_class} are wanted: raise the number that is synthesized, or "
-        "lower the arm's"
-        for name, found in zip(classes, np.bincount(rows["target"], minlength=len(classes)), strict=True)
-        if found < per_class
+        f"class {name}: {found} synthetic images from number {first} on, {count} are wanted: raise the number that is "
+        "synthesized, or lower the arm's"
+        for name, found, count in zip(classes, np.bincount(rows["target"], minlength=len(classes)), wanted, strict=True)
+        if found < count
     ]
     twice = rows[rows.duplicated(["label", "index"])]
     problems += [f"class {row.label}: image {row.index} lies in two shards" for row in twice.itertuples(index=False)]
     if problems:
         raise StudyError("The synthetic images do not suffice", problems)
-    rows = rows.sort_values(["target", "index"])
-    rows["rank"] = rows.groupby("target").cumcount()
-    rows = rows[(rows["rank"] < per_class) & ~rows["copy"]].sort_values(["rank", "target"], ignore_index=True)
+    rows = rows[~rows["copy"]].sort_values(["index", "target"], ignore_index=True)
     sources = []
     for position in sorted(rows["shard"].unique()):
-        wanted = rows["shard"] == position
+        own = rows["shard"] == position
         images, _ = read_shard(shards[int(position)], columns=["label"])
-        sources.append(resize(images[rows.loc[wanted, "row"]], size))
-        rows.loc[wanted, "shard"] = len(sources) - 1
-        rows.loc[wanted, "row"] = np.arange(wanted.sum())
+        sources.append(resize(images[rows.loc[own, "row"]], size))
+        rows.loc[own, "shard"] = len(sources) - 1
+        rows.loc[own, "row"] = np.arange(own.sum())
     return ImageTable(
         tuple(sources), rows["shard"].to_numpy(int), rows["row"].to_numpy(int), rows["target"].to_numpy(int)
     )
-
-
-def training_images(
-    images: Path,
-    index: Path,
-    classes: Sequence[str],
-    *,
-    shards: Sequence[Path] = (),
-    copies: Sequence[Path] = (),
-    per_class: int = 0,
-    balance: Balance = "none",
-    run_seed: int = 0,
-) -> ImageTable:
-    """A run's training set: the real images, `per_class` synthetic ones of each class, and copies that balance it.
-
-    `shards` and `copies` are as of `synthetic_images`.
-    Real images come first, at the same rows in every arm. `oversample` adds rows of each minority class, drawn
-    with replacement by `run_seed`, up to the count of the largest class.
-    """
-    real, _ = real_images(images, index, classes)
-    counts = np.bincount(real.targets, minlength=len(classes))
-    absent = [f"class {name}: no training image" for name, count in zip(classes, counts, strict=True) if count == 0]
-    if absent:
-        raise StudyError("A class cannot be learned", absent)
-    table = real
-    if per_class > 0:
-        synthetic = synthetic_images(shards, classes, per_class, real.size, copies)
-        table = ImageTable(
-            real.sources + synthetic.sources,
-            np.concatenate([real.source, synthetic.source + len(real.sources)]),
-            np.concatenate([real.offsets, synthetic.offsets]),
-            np.concatenate([real.targets, synthetic.targets]),
-        )
-    return table.rows(oversampled(table.targets, run_seed)) if balance == "oversample" else table
-
-
-def oversampled(targets: np.ndarray, run_seed: int) -> np.ndarray:
-    """All rows of `targets`, then rows of each minority class, drawn at random, until all classes are as large."""
-    counts = np.bincount(targets)
-    extra = [
-        np.random.default_rng(seed(run_seed, "oversampling", target)).choice(
-            np.flatnonzero(targets == target), counts.max() - count
-        )
-        for target, count in enumerate(counts)
-    ]
-    return np.concatenate([np.arange(len(targets)), *extra])
 
 
 def _table(pixels: np.ndarray, targets: np.ndarray) -> ImageTable:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-
 from synthworth.classifiers.data import real_images
 from synthworth.classifiers.models import load_classifier
 from synthworth.classifiers.prediction import default_device, predict
@@ -19,8 +17,6 @@ def evaluate_classifier(folder: Path, images: Path, index: Path, classes: Sequen
     probabilities are in the order of `classes`, the rows in that of the index. Predictions are in float32 whatever
     the precision of the training. Raises StudyError where the classifier knows other classes or another size.
     """
-    # Its own threads, one for each core of the machine, come on top of the process's.
-    cv2.setNumThreads(0)
     device = default_device()
     model, facts = load_classifier(folder)
     table, frame = real_images(images, index, classes)

@@ -1,9 +1,10 @@
 """What a classifier says of images: logits, in training to choose the epoch and in evaluation alike."""
 
+import numpy as np
 import torch
 
-from synthworth.classifiers.augmentation import evaluation_transform
-from synthworth.classifiers.data import ImageDataset, ImageTable
+from synthworth.classifiers.data import ImageTable
+from synthworth.classifiers.normalisation import normalised
 
 # On a CPU larger batches than 8 leave its cache and take longer for each image; a GPU wants more to do at once.
 BATCH_SIZE = {"cpu": 8, "cuda": 64}
@@ -16,9 +17,13 @@ def default_device() -> torch.device:
 
 def predict(model: torch.nn.Module, table: ImageTable, device: torch.device) -> torch.Tensor:
     """The logits of `model` (on `device`, put into evaluation mode): float32 [n, classes], on the CPU."""
-    dataset = ImageDataset(table, evaluation_transform())
-    items = [(0, row) for row in range(len(table))]
-    loader = torch.utils.data.DataLoader(dataset, batch_size=BATCH_SIZE.get(device.type, 64), sampler=items)
+    size = BATCH_SIZE.get(device.type, 64)
     model.eval()
+    logits = []
     with torch.inference_mode():
-        return torch.cat([model(images.to(device)).float().cpu() for images, _ in loader])
+        for start in range(0, len(table), size):
+            rows = range(start, min(start + size, len(table)))
+            images = torch.from_numpy(np.stack([table.image(row) for row in rows]))
+            # Kept on the device: to fetch each batch's logits would make the CPU wait for the GPU.
+            logits.append(model(normalised(images.to(device))).float())
+    return torch.cat(logits).cpu()

@@ -1,8 +1,19 @@
-"""Training of a classifier: one run, from an arm's images to the weights of its best epoch."""
+"""Training of a classifier: one run, from an arm's images to the weights of its best epoch.
 
-from collections.abc import Iterator, Mapping, Sequence
+How many optimiser steps a run makes hangs on its `budget`; let B(n) be the batches of a pass over n images.
+
+- `epochs`, as published: so many passes over the arm's images, so more images mean more steps. An epoch has B(real +
+  added) steps for `mix` and B(added) for `replace`; for `pretrain_then_finetune` B(added) in its first stage, B(real)
+  after it. Rows that oversample count as images.
+- `steps`: `epochs` times B(all real training images), whatever the arm. An epoch is as many steps as a pass over these,
+  and the stream of shuffled batches goes on over its end.
+
+For all real training images alone, each once, both are the same.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -10,9 +21,12 @@ import pandas as pd
 import torch
 from torch.nn.functional import cross_entropy
 
+from synthworth.classifiers.arm_images import ArmImages, arm_images
 from synthworth.classifiers.augmentation import training_augmentation
-from synthworth.classifiers.data import Balance, ImageDataset, ImageTable, real_images, training_images
+from synthworth.classifiers.batches import BatchOrder, Stage, starts
+from synthworth.classifiers.data import ImageDataset, ImageTable, real_images
 from synthworth.classifiers.models import create_classifier, save_classifier
+from synthworth.classifiers.objectives import Objective, class_weights
 from synthworth.classifiers.prediction import default_device, predict
 from synthworth.errors import StudyError
 from synthworth.files import replacing
@@ -22,33 +36,9 @@ from synthworth.seeds import seed
 
 Schedule = Literal["per_epoch", "per_batch"]
 Precision = Literal["no", "fp16", "bf16"]
+Budget = Literal["epochs", "steps"]
 
 HISTORY_NAME = "history.csv"
-
-
-class BatchOrder(torch.utils.data.Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, row) in an order that `run_seed` and `epoch` give; set `epoch` before each pass.
-
-    A last batch of one image is joined to the one before it: batch normalisation cannot learn from one image.
-    """
-
-    def __init__(self, count: int, batch_size: int, run_seed: int) -> None:
-        self.count = count
-        self.batch_size = batch_size
-        self.run_seed = run_seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return len(self._starts())
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.random.default_rng(seed(self.run_seed, "order", self.epoch)).permutation(self.count)
-        for rows in np.split(order, self._starts()[1:]):
-            yield [(self.epoch, int(row)) for row in rows]
-
-    def _starts(self) -> list[int]:
-        starts = list(range(0, self.count, self.batch_size))
-        return starts[:-1] if len(starts) > 1 and self.count - starts[-1] == 1 else starts
 
 
 def train_classifier(
@@ -65,8 +55,11 @@ def train_classifier(
     run_seed: int,
     shards: Sequence[Path] = (),
     copies: Sequence[Path] = (),
-    per_class: int = 0,
-    balance: Balance = "none",
+    arm: Mapping[str, Any] | None = None,
+    objective: Mapping[str, Any] | None = None,
+    weigh_classes: bool = False,
+    pretrain_share: float = 0.5,
+    budget: Budget = "epochs",
     pretrained: Path | None = None,
     dropout: float = 0.5,
     batch_size: int = 8,
@@ -78,32 +71,29 @@ def train_classifier(
 ) -> None:
     """Trains one run and writes the folder `output`: the weights of the best epoch, their config, `history.csv`.
 
-    Images and indices are those of the splits `train` and `select`; `shards`, `copies`, `per_class` and `balance`
-    make the arm (`data.training_images`); `augmentation` holds the keywords of `training_augmentation` but the seed.
+    Images and indices are those of the splits `train` and `select`. `shards`, `copies` and `arm`, keywords of
+    `arm_images`, say what it is trained on; of an arm that pretrains, the share `pretrain_share` of the epochs (at
+    least one, and not all) is its first stage. `weigh_classes` has the classes of each stage weigh the same in the
+    loss. `objective` holds the keywords of `Objective`, `augmentation` those of `training_augmentation` but the seed.
     The defaults are the paper's (section 2.3: Adam, cross-entropy, batches of 8, dropout before the last layer); `fit`
-    tells of the rest. All randomness (new layers, order, dropout, augmentation, oversampling) comes from
-    `run_seed`: on a CPU, the same seed and number of threads give the same weights bit for bit.
+    tells of the rest. All randomness (new layers, order, dropout, augmentation, oversampling, repeats, mixing) comes
+    from `run_seed`: on a CPU, the same seed and number of threads give the same weights bit for bit.
     """
     # OpenCV's own threads, one for each core of the machine, would come on top of each worker's.
     cv2.setNumThreads(0)
-    training = training_images(
-        train_images,
-        train_index,
-        classes,
-        shards=shards,
-        copies=copies,
-        per_class=per_class,
-        balance=balance,
-        run_seed=run_seed,
+    images = arm_images(
+        train_images, train_index, classes, shards=shards, copies=copies, run_seed=run_seed, **(arm or {})
     )
     selection, _ = real_images(select_images, select_index, classes)
     torch.manual_seed(seed(run_seed, "weights"))
     model = create_classifier(architecture, len(classes), dropout, pretrained)
     state, history, epoch = fit(
         model,
-        ImageDataset(training, training_augmentation(**augmentation, run_seed=run_seed)),
+        ImageDataset(images.table, training_augmentation(**augmentation, run_seed=run_seed)),
         selection,
-        epochs=epochs,
+        stages=_stages(images, epochs, pretrain_share, len(classes) if weigh_classes else None),
+        steps=len(starts(images.real, batch_size)) if budget == "steps" else None,
+        objective=Objective(**(objective or {})),
         batch_size=batch_size,
         learning_rate=learning_rate,
         betas=betas,
@@ -114,7 +104,7 @@ def train_classifier(
         device=default_device(),
     )
     with replacing(output) as folder:
-        save_classifier(folder, model, state, classes, training.size, dropout, epoch)
+        save_classifier(folder, model, state, classes, images.table.size, dropout, epoch)
         history.to_csv(folder / HISTORY_NAME, index=False)
 
 
@@ -123,7 +113,9 @@ def fit(
     training: ImageDataset,
     selection: ImageTable,
     *,
-    epochs: int,
+    stages: Sequence[Stage],
+    steps: int | None,
+    objective: Objective,
     batch_size: int,
     learning_rate: float,
     betas: tuple[float, float],
@@ -135,19 +127,22 @@ def fit(
 ) -> tuple[dict[str, torch.Tensor], pd.DataFrame, int]:
     """Trains `model`; returns the weights after the epoch of least loss on `selection`, the history, that epoch.
 
-    The history has a row per epoch, from 1: `train_loss` and `select_loss` (cross-entropy, mean over images),
-    `select_accuracy` (a fraction) and `learning_rate` (of the last step). `schedule` is `per_epoch`, a cosine from
-    `learning_rate` down over all epochs, or `per_batch`, the published code's (`learning_rates`). With a mixed
-    precision the steps, and the losses that choose the epoch, are computed under autocast, in channels-last
-    layout and with the fused Adam. Raises StudyError where a loss is not finite.
+    The epochs are those of `stages`, one after the other, `steps` each or a pass over the stage's images; only those
+    of the last stage can be chosen. The history has a row per epoch, from 1: `steps` made so far, `train_loss` (the
+    mean of `objective` over images), `select_loss` (cross-entropy), `select_accuracy` (a fraction) and `learning_rate`
+    (of the last step). `schedule` is `per_epoch`, a cosine from `learning_rate` down over all epochs, or `per_batch`,
+    the published code's (`learning_rates`). With a mixed precision the steps, and the losses that choose the epoch, are
+    computed under autocast, in channels-last layout and with the fused Adam. Raises StudyError where a loss is not
+    finite.
     """
     mixed = mixed_precision != "no"
     model.to(device, memory_format=torch.channels_last if mixed else torch.contiguous_format)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, betas=betas, fused=mixed or None)
+    epochs = sum(stage.epochs for stage in stages)
     cosine = learning_rates(optimizer, epochs, schedule)
     scaler = torch.amp.GradScaler(device.type, enabled=mixed_precision == "fp16")
     autocast = torch.autocast(device.type, PRECISIONS[mixed_precision], enabled=mixed)
-    order = BatchOrder(len(training), batch_size, run_seed)
+    order = BatchOrder(stages, batch_size, run_seed, steps)
     loader = torch.utils.data.DataLoader(
         training,
         batch_sampler=order,
@@ -159,16 +154,23 @@ def fit(
     )
     targets = torch.tensor(selection.targets)
     torch.manual_seed(seed(run_seed, "dropout"))
-    history, best, best_epoch = [], {}, 0
+    history, made, best, best_epoch = [], 0, {}, 0
     for epoch in progress(range(1, epochs + 1), "training, epochs"):
         model.train()
         order.epoch = epoch
+        stage = order.stage
+        weights = None if stage.class_weights is None else torch.from_numpy(stage.class_weights).to(device)
         losses, sizes = [], []
         for images, labels in loader:
             rate = optimizer.param_groups[0]["lr"]
+            made += 1
+            images, labels = (part.to(device, non_blocking=True) for part in (images, labels))
+            images, partner, share = objective.mix(images, seed(run_seed, "mixing", made))
             with autocast:
-                logits = model(images.to(device, non_blocking=True))
-                loss = cross_entropy(logits.float(), labels.to(device, non_blocking=True))
+                logits = model(images).float()
+                loss = objective(logits, labels, weights)
+                if partner is not None:
+                    loss = share * loss + (1 - share) * objective(logits, labels[partner], weights)
             optimizer.zero_grad()
             scaler.scale(loss).backward()
             scaler.step(optimizer)
@@ -188,13 +190,14 @@ def fit(
         history.append(
             {
                 "epoch": epoch,
+                "steps": made,
                 "train_loss": float(np.average(train_losses.numpy(), weights=sizes)),
                 "select_loss": select_loss,
                 "select_accuracy": (logits.argmax(dim=1) == targets).float().mean().item(),
                 "learning_rate": rate,
             }
         )
-        if not best or select_loss < history[best_epoch - 1]["select_loss"]:
+        if stage is stages[-1] and (not best or select_loss < history[best_epoch - 1]["select_loss"]):
             best, best_epoch = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}, epoch
     return best, pd.DataFrame(history), best_epoch
 
@@ -210,6 +213,18 @@ def learning_rates(
     """
     period = epochs if schedule == "per_epoch" else max(epochs - 1, 1)
     return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=period)
+
+
+def _stages(images: ArmImages, epochs: int, pretrain_share: float, weighed: int | None) -> list[Stage]:
+    """The stages of an arm's training; with weights of classes in each, where their number is given as `weighed`."""
+
+    def stage(rows: np.ndarray, count: int) -> Stage:
+        return Stage(rows, count, class_weights(images.table.targets[rows], weighed) if weighed else None)
+
+    if len(images.pretraining) == 0:
+        return [stage(images.training, epochs)]
+    before = min(max(round(pretrain_share * epochs), 1), epochs - 1)
+    return [stage(images.pretraining, before), stage(images.training, epochs - before)]
 
 
 def _check(train_losses: torch.Tensor, select_loss: float, epoch: int) -> None:

@@ -2,7 +2,9 @@
 
 A metric is a module of this package that is named as the metric and holds
 
-- `READS`: what it is computed from, `"features"` (float [n, d] of an extractor) or `"images"` (uint8 [n, h, w, c]);
+- `READS`: what it is computed from, `"features"` (float [n, d] of an extractor), `"images"` (uint8 [n, h, w, c]) or
+  `"prompted"` (a structured array [n] with the fields `image`, uint8 [h, w, c], and `prompt`, text; images alone, as
+  real ones are, share one prompt);
 - `HAS_REFERENCE`: whether it compares the synthetic set with a real one;
 - `NAMES`: what its values are called, one row of scores each, and `SCALES`: what each can be (`uncertainty.RANGES`);
 - a function of the metric's own name: `f(synthetic)`, or `f(reference, synthetic)` for one with a reference, which
@@ -80,7 +82,8 @@ def score_checkpoint(
     takes the first 50; all of them where there are fewer. `names` says whose scores they are: `generator`, `scope`,
     `step`, and, for a metric of features, `extractor` and `reference` (the split). Those two are empty, and
     `n_reference` is 0, where a metric has none. A class on which the metric is not defined has no value. `low`
-    and `high` are the interval of `uncertainty.interval`, empty where there are too few images for any.
+    and `high` are the interval of `uncertainty.interval`, empty where there are too few images for any. For a metric
+    of prompts `n_synthetic` counts the images that share theirs with another one.
     `standard_error` is that of a metric that has a formula for it, a function of this name in its module.
     """
     module = metric_module(metric)
@@ -89,6 +92,7 @@ def score_checkpoint(
     rows = []
     for name in classes:
         own, _ = _of_class(synthetic, name)
+        own = _sharing(own) if module.READS == "prompted" else own
         others, patients = (None, None) if real is None else _of_class(real, name, reference_images)
         shared = {column: names.get(column, name) for column in CHECKPOINT_COLUMNS} | _measure(names)
         shared |= {"n_synthetic": len(own), "n_reference": 0 if others is None else len(others)}
@@ -109,6 +113,7 @@ def score_checkpoint(
             seed=seed,
             prepare=module.on_subsets,
             patients=patients,
+            prompts=own["prompt"] if module.READS == "prompted" else None,
         )
         error = {"standard_error": module.standard_error(others, own)} if hasattr(module, "standard_error") else {}
         # One without an end, of too few images, says nothing.
@@ -140,7 +145,7 @@ def measure_floor(
     images, in the numbers of a checkpoint's scores or, where there are too few, in the same proportion: those used
     stand beside it; empty where the metric is not defined on so few. `images` (uint8 array file) and its `index` (CSV),
     or `features`, are read, as the metric asks; of `reference`, the features that scores are held against, only how
-    many there are.
+    many there are. Real images have no prompts: those of a class are taken as of one.
     """
     module = metric_module(metric)
     real = _read(features, "features") if module.READS == "features" else _read_split(images, index)
@@ -148,7 +153,7 @@ def measure_floor(
     rows = []
     for name in classes:
         # All pairs of many images would take hours.
-        most = PAIRED * synthetic_images if module.READS == "images" else None
+        most = PAIRED * synthetic_images if module.READS != "features" else None
         own, patients = _of_class(real, name, most)
         n_reference = len(np.flatnonzero(held_against == name)[:reference_images])
         shared = {"class": name} | _measure(names)
@@ -196,8 +201,24 @@ def _read(path: Path, what: str) -> Labelled:
     # pyarrow and pandas cost most of a scoring job's start, and a metric of features does without them.
     from synthworth.shards import read_shard
 
-    images, rows = read_shard(path, columns=["label"])
-    return images, rows["label"].to_numpy(), None
+    if what == "images":
+        images, rows = read_shard(path, columns=["label"])
+        return images, rows["label"].to_numpy(), None
+    images, rows = read_shard(path, columns=["label", "prompt"])
+    return _prompted(images, rows["prompt"].to_list()), rows["label"].to_numpy(), None
+
+
+def _prompted(images: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+    texts = np.array(prompts, str)
+    pairs = np.empty(len(images), [("image", images.dtype, images.shape[1:]), ("prompt", texts.dtype)])
+    pairs["image"], pairs["prompt"] = images, texts
+    return pairs
+
+
+def _sharing(pairs: np.ndarray) -> np.ndarray:
+    """The images whose prompt another one has too."""
+    _, place, counts = np.unique(pairs["prompt"], return_inverse=True, return_counts=True)
+    return pairs[counts[place] > 1]
 
 
 def _read_split(images: Path, index: Path) -> Labelled:

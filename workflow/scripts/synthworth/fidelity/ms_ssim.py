@@ -52,30 +52,32 @@ def on_subsets(images: np.ndarray) -> Callable[[np.ndarray], float]:
     return value
 
 
-def ms_ssim_pairs(images: np.ndarray) -> np.ndarray:
+def ms_ssim_pairs(images: np.ndarray, size: int = SIZE, reflected: bool = True) -> np.ndarray:
     """MS-SSIM in [0, 1] of each pair, float64 [n (n - 1) / 2], in the order of `itertools.combinations`.
 
-    `images` are uint8 [n, height, width, 1 or 3] of any size; they are resized to 299 pixels first.
+    `images` are uint8 [n, height, width, 1 or 3] of any size; they are resized to `size` pixels first. `reflected`:
+    whether the last scale's SSIM is one over the whole image, or, as the contrasts, over the pixels whose window lies
+    inside it.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(f"MS-SSIM takes uint8 images [n, height, width, 1 or 3], not {images.dtype} {images.shape}")
-    planes = _planes(images)
+    planes = _planes(images, size)
     # Contrast does not see a shift of an image; about its own mean, single precision loses the least.
     levels = planes.mean(axis=(2, 3), keepdims=True)
     planes -= levels
     values = np.ones(len(images) * (len(images) - 1) // 2)
     for scale, exponent in enumerate(EXPONENTS):
-        terms = _terms(planes, levels if scale == len(EXPONENTS) - 1 else None)
+        terms = _terms(planes, levels if scale == len(EXPONENTS) - 1 else None, reflected)
         values *= np.maximum(terms, 0) ** exponent
         planes = _halved(planes)
     return values
 
 
-def _planes(images: np.ndarray) -> np.ndarray:
-    """float32 [n, channels, 299, 299]; one channel where all are equal."""
+def _planes(images: np.ndarray, size: int) -> np.ndarray:
+    """float32 [n, channels, size, size]; one channel where all are equal."""
     if (images == images[..., :1]).all():
         images = images[..., :1]
-    return np.ascontiguousarray(resize(images, SIZE).transpose(0, 3, 1, 2), dtype=np.float32)
+    return np.ascontiguousarray(resize(images, size).transpose(0, 3, 1, 2), dtype=np.float32)
 
 
 def _halved(planes: np.ndarray) -> np.ndarray:
@@ -85,7 +87,7 @@ def _halved(planes: np.ndarray) -> np.ndarray:
     return (rows[..., 0::2] + rows[..., 1::2]) / np.float32(4)
 
 
-def _terms(planes: np.ndarray, levels: np.ndarray | None) -> np.ndarray:
+def _terms(planes: np.ndarray, levels: np.ndarray | None, reflected: bool) -> np.ndarray:
     """One scale's term of each pair [n (n - 1) / 2], over all channels: mean contrast, or at the last mean SSIM.
 
     `levels` is what was taken from `planes` [n, channels, height, width]; given, this is the last scale. With blur G,
@@ -102,7 +104,7 @@ def _terms(planes: np.ndarray, levels: np.ndarray | None) -> np.ndarray:
     vs = variances + np.float32(CONTRAST_CONSTANT / 2)
 
     # Contrast is judged where the window lies inside the image.
-    border = WINDOW // 2 if levels is None else 0
+    border = 0 if levels is not None and reflected else WINDOW // 2
     inside = np.s_[border : height - border, border : width - border]
     buffer, similarity = (np.empty((height, width), np.float32) for _ in range(2))
     terms = np.zeros((n, n))

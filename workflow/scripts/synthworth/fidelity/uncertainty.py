@@ -60,6 +60,7 @@ def interval(
     seed: int,
     prepare: Callable[..., Metric] | None = None,
     patients: np.ndarray | None = None,
+    prompts: np.ndarray | None = None,
 ) -> np.ndarray:
     """The interval (low, high) of each of a metric's v values, float64 [v, 2].
 
@@ -67,6 +68,7 @@ def interval(
     of each, a key of `RANGES`, which the interval stays inside. `replicates` is the number of evaluations for each
     set. `prepare`, where a metric has one (its `on_subsets`), is given the sets once and returns a function of rows of
     each, as cheap as it can be. `patients` [n] are those of the reference's images: a patient is left out as a whole.
+    So is a prompt, where `prompts` [n], those of the synthetic images, are several: other images have other ones.
 
     With too few images to leave any out the interval is the metric's whole range. StudyError from the function for
     sets that it is not defined on.
@@ -78,6 +80,8 @@ def interval(
     units = [np.arange(len(x)) for x in sets]
     if patients is not None and reference is not None:
         units[0] = np.unique(patients, return_inverse=True)[1]
+    if prompts is not None and len(np.unique(prompts)) > 1:
+        units[-1] = np.unique(prompts, return_inverse=True)[1]
     images = min(unit.max() + 1 for unit in units)
     on = _Scales(scales, int(images), confidence)
     if images < 2:

@@ -4,8 +4,9 @@ from synthworth.inputs.classifiers import ClassifiersInputs
 from synthworth.inputs.fidelity import FidelityInputs
 from synthworth.inputs.generators import GeneratorsInputs
 from synthworth.inputs.memorization import MemorizationInputs
+from synthworth.inputs.planning import PlanningInputs
 from synthworth.inputs.report import ReportInputs
 
 
-class Inputs(GeneratorsInputs, FidelityInputs, MemorizationInputs, ClassifiersInputs, ReportInputs):
+class Inputs(GeneratorsInputs, FidelityInputs, MemorizationInputs, ClassifiersInputs, PlanningInputs, ReportInputs):
     """The input functions of one study."""

@@ -12,7 +12,7 @@ class ClassifiersInputs(StudyPaths):
         """A run's real training images, its synthetic ones, those that choose the epoch, and pretrained weights."""
         entry = self.config["classifiers"][wildcards.classifier]
         arm = self.study.arms[wildcards.arm]
-        shards = self.study.shards(arm.generator, arm.dose) if arm.generator else []
+        shards = self.study.shards(arm.generator, arm.per_class, arm.first) if arm.generator else []
         fetched = entry["pretrained"] is not False
         return {
             "images": self._images("train", entry["size"]),
@@ -28,17 +28,31 @@ class ClassifiersInputs(StudyPaths):
                 for first, last in shards
                 if self.study.drops_copies
             ],
-            "pretrained": f"{self.results}/weights/{wildcards.classifier}.safetensors" if fetched else [],
+            "pretrained": f"{self.home}/weights/{wildcards.classifier}.safetensors" if fetched else [],
         }
 
     def test_data(self, wildcards: Any) -> dict[str, str]:
-        """The test split, for final evaluation."""
+        """A run's model and the images it is tested on: the test split, or an external set, which has no other."""
         size = self.config["classifiers"][wildcards.classifier]["size"]
-        return {"images": self._images("test", size), "index": f"{self.results}/data/test/index.csv"}
+        trained = self.home if wildcards.study in self.study.external else self.results
+        return {
+            "classifier": f"{trained}/classifiers/{{classifier}}/{{arm}}/seed-{{seed}}/model",
+            "images": self._images("test", size),
+            "index": f"{self.results}/data/test/index.csv",
+        }
+
+    def training_indices(self, wildcards: Any) -> list[str]:
+        """The indices of the training images; of a study with folds, of each part."""
+        folders = self.parts if self.study.pools(wildcards.study) else [self.results]
+        return [f"{folder}/data/train/index.csv" for folder in folders]
 
     def predictions(self, wildcards: Any) -> list[str]:
-        """The predictions of all runs."""
+        """The predictions of all runs; of a study with folds those of each run's folds, repeat by repeat."""
+        folders = self.parts if self.study.pools(wildcards.study) else [self.results]
+        folds = self.config["splits"]["folds"] or 1
         return [
-            f"{self.results}/classifiers/{run.classifier}/{run.arm.name}/seed-{run.seed}/predictions.csv"
+            f"{folder}/classifiers/{run.classifier}/{run.arm.name}/seed-{run.seed}/predictions.csv"
+            for first in range(0, len(folders), folds)
             for run in self.study.runs
+            for folder in folders[first : first + folds]
         ]

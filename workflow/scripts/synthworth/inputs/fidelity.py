@@ -5,17 +5,13 @@ from typing import Any
 from synthworth.contradictions import LAST
 from synthworth.inputs.paths import StudyPaths
 
-# Extractors resize all images to these sides (px); real ones are rendered so, from their files.
+# Extractors resize all images to these sides (px); for the metrics, as published, real ones are rendered so from
+# their files. Where marks of origin count, they are rendered at the generator's size and resized as synthetic ones are.
 EXTRACTOR_SIZES = {"inception": 299, "clip": 224, "xrv": 224, "dinov2": 256}
 
 
 class FidelityInputs(StudyPaths):
     """Input functions of rules."""
-
-    def reference_images(self, wildcards: Any) -> str:
-        """The real images of a split, of the size that the extractor looks at: one reference for all generators."""
-        kind = self.config["fidelity"]["extractors"][wildcards.extractor]["kind"]
-        return self._images(wildcards.split, EXTRACTOR_SIZES.get(kind, self.config["dataset"]["size"]))
 
     def extractor(self, wildcards: Any) -> str:
         """An extractor: weights that were fetched, or a folder trained on the study's own training images."""
@@ -30,16 +26,14 @@ class FidelityInputs(StudyPaths):
         features = {"features": f"{folder}/features-{entry['extractor']}.npz"}
         if "reference" not in entry:
             return features
-        reference = f"{self.results}/fidelity/reference/{entry['extractor']}/{entry['reference']}.npz"
-        return features | {"reference": reference}
+        return features | {"reference": self._metric_reference(entry["extractor"], entry["reference"])}
 
     def floor_images(self, wildcards: Any) -> dict[str, str]:
         """The real training images, or their features, among which a metric's floor is measured."""
         entry = self.config["fidelity"]["metrics"][wildcards.metric]
         if "extractor" in entry:
-            folder = f"{self.results}/fidelity/reference/{entry['extractor']}"
-            reference = {"reference": f"{folder}/{entry['reference']}.npz"} if "reference" in entry else {}
-            return {"features": f"{folder}/train.npz"} | reference
+            splits = {"features": "train"} | ({"reference": entry["reference"]} if "reference" in entry else {})
+            return {key: self._metric_reference(entry["extractor"], split) for key, split in splits.items()}
         size = self.config["dataset"]["size"]
         return {"images": self._images("train", size), "index": f"{self.results}/data/train/index.csv"}
 
@@ -89,10 +83,13 @@ class FidelityInputs(StudyPaths):
         }
 
     def detected(self, wildcards: Any) -> dict[str, Any]:
-        """Features of held-out real images and of all checkpoints, and which of these were chosen."""
+        """Features of held-out real images, for each generator at its size, and of all checkpoints; the chosen ones."""
         extractor = self.config["fidelity"]["detector"]["extractor"]
         return {
-            "reference": f"{self.results}/fidelity/reference/{extractor}/select.npz",
+            "references": [
+                self._real_features(extractor, "select", self.study.size(generator))
+                for generator in self.config["generators"]
+            ],
             "selections": self.selections(wildcards),
             "features": [
                 file
@@ -100,3 +97,8 @@ class FidelityInputs(StudyPaths):
                 for file in self._of_checkpoints(generator, [f"features-{extractor}.npz"])
             ],
         }
+
+    def _metric_reference(self, extractor: str, split: str) -> str:
+        """Features of real images rendered at the size that the extractor looks at: the same for all generators."""
+        kind = self.config["fidelity"]["extractors"][extractor]["kind"]
+        return self._real_features(extractor, split, EXTRACTOR_SIZES.get(kind, self.config["dataset"]["size"]))

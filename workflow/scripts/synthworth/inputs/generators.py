@@ -1,9 +1,11 @@
 """Inputs of the rules that bring images in, train generators and draw their images."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from synthworth.inputs.paths import StudyPaths
+from synthworth.manifest import read_manifest
 from synthworth.outside_sources import source_files
 from synthworth.pipeline_folder import is_hub_id
 
@@ -14,13 +16,25 @@ class GeneratorsInputs(StudyPaths):
     def dataset(self, wildcards: Any) -> list[str]:
         """The manifest and every image that it names, so that a changed file is inspected anew."""
         self.study.require_dataset()
+        if wildcards.study in self.study.external:
+            manifest = Path(self.study.external[wildcards.study])
+            key = f"dataset.external.{Path(wildcards.study).name}"
+            return [str(manifest), *_present(manifest.parent, read_manifest(manifest, key)["image"])]
         if self.study.source == "phantoms":
-            return [f"{self.results}/phantoms/manifest.csv", f"{self.results}/phantoms/images"]
+            return [f"{self.home}/phantoms/manifest.csv", f"{self.home}/phantoms/images"]
         source = Path(self.config["dataset"][self.study.source])
         folder = source.parent if self.study.source == "manifest" else source
-        # Files that are not there are for the inspection to report, with their rows.
-        images = [folder / image for image in self.study.manifest["image"] if (folder / image).is_file()]
-        return [str(path) for path in ([source, *images] if self.study.source == "manifest" else images)]
+        images = _present(folder, self.study.manifest["image"])
+        return [str(source), *images] if self.study.source == "manifest" else images
+
+    def described(self, wildcards: Any) -> dict[str, Any]:
+        """All images, by split where there is one, and which of them are near duplicates."""
+        pooled = self.study.pools(wildcards.study)
+        indices = [f"{self.results}/data/{split}/index.csv" for split in self.study.splits]
+        return {
+            "indices": [f"{self.home}/data/index.csv"] if pooled else indices,
+            "near_duplicates": f"{self.parts[0] if pooled else self.results}/data/near_duplicates.csv",
+        }
 
     def weights(self, wildcards: Any) -> list[str]:
         """All weights that the study does not make itself."""
@@ -31,8 +45,8 @@ class GeneratorsInputs(StudyPaths):
         adapted = {entry.get("base_model") for entry in self.config["generators"].values()}
         bases = [name for name in self.study.base_models(own=False) if name in adapted]
         return [
-            *(f"{self.results}/weights/{name}" for name in fetched),
-            *(f"{self.results}/base_models/{name}/pipeline" for name in bases),
+            *(f"{self.home}/weights/{name}" for name in fetched),
+            *(f"{self.home}/base_models/{name}/pipeline" for name in bases),
         ]
 
     def outside_images(self, wildcards: Any) -> list[str]:
@@ -52,20 +66,25 @@ class GeneratorsInputs(StudyPaths):
         size = self.study.size(generator)
         step = self.study.previous_step(generator, int(wildcards.step))
         chain = f"{self.results}/generators/{generator}/{wildcards.scope}"
-        base = self.base_model(wildcards)
+        base = entry.get("base_model")
+        # Not of the training images, so all folds share it where they share the base model.
+        prior = f"{self._base_folder(base)}/generators/{generator}/prior.safetensors"
         return {
             "images": self._images("train", size),
             "index": f"{self.results}/data/train/index.csv",
             "state": [] if step is None else f"{chain}/state-{step}.safetensors",
-            "base": base,
-            "encodings": f"{Path(base).parent}/train-{size}.safetensors" if base else [],
-            "prior": f"{self.results}/generators/{generator}/prior.safetensors" if entry.get("prior") else [],
+            "base": self._pipeline(base) if base else [],
+            "encodings": f"{self.results}/base_models/{base}/train-{size}.safetensors" if base else [],
+            "prior": prior if entry.get("prior") else [],
         }
 
-    def base_model(self, wildcards: Any) -> str | list[str]:
-        """The base model that a generator adapts; none for one that starts from nothing."""
-        name = self.config["generators"][wildcards.generator].get("base_model")
-        return f"{self.results}/base_models/{name}/pipeline" if name else []
+    def base_model(self, wildcards: Any) -> str:
+        """The base model that training images are encoded by."""
+        return self._pipeline(wildcards.base_model)
+
+    def adapted(self, wildcards: Any) -> str:
+        """The base model that a generator adapts."""
+        return self._pipeline(self.config["generators"][wildcards.generator]["base_model"])
 
     def prompted(self, wildcards: Any) -> str | list[str]:
         """The training images' texts, where synthetic images are asked for with them."""
@@ -88,3 +107,11 @@ class GeneratorsInputs(StudyPaths):
     def samples(self, wildcards: Any) -> list[str]:
         """The scored images of all checkpoints of a generator."""
         return self._of_checkpoints(wildcards.generator, ["samples.parquet"])
+
+    def _pipeline(self, base_model: str) -> str:
+        return f"{self._base_folder(base_model)}/base_models/{base_model}/pipeline"
+
+
+def _present(folder: Path, images: Iterable[str]) -> list[str]:
+    """The images' files; what is not there is for the inspection to report, with its rows."""
+    return [str(folder / image) for image in images if (folder / image).is_file()]

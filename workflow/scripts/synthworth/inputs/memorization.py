@@ -9,17 +9,12 @@ class MemorizationInputs(StudyPaths):
     """Input functions of rules."""
 
     def real_images(self, wildcards: Any) -> dict[str, str]:
-        """The real images that were trained on and those that were held out, with their features."""
-        size, extractor = self.config["dataset"]["size"], self.config["memorization"]["extractor"]
-        return {
-            f"{name}_{key}": path
-            for name, split in (("train", "train"), ("held_out", "select"))
-            for key, path in {
-                "images": self._images(split, size),
-                "index": f"{self.results}/data/{split}/index.csv",
-                "features": f"{self.results}/fidelity/reference/{extractor}/{split}.npz",
-            }.items()
-        }
+        """The real images that were trained on and those that were held out, at a size, with their features."""
+        return self._real_images(int(wildcards.size))
+
+    def real_images_beside(self, wildcards: Any) -> dict[str, str]:
+        """The same at the size of a generator's images: both are resized from there, by the same code."""
+        return self._real_images(self.study.size(wildcards.generator))
 
     def memorization_extractor(self, wildcards: Any) -> str:
         """The extractor by which images are compared."""
@@ -39,8 +34,8 @@ class MemorizationInputs(StudyPaths):
         ]
 
     def memorization_references(self, wildcards: Any) -> list[str]:
-        """The references of all classes, two files each."""
-        return [self._reference(label, name) for label in self.study.classes for name in ("comparisons", "twins")]
+        """The references of all classes at the size of a generator's images, two files each."""
+        return self._references(wildcards.generator, list(self.study.classes))
 
     def audits(self, wildcards: Any) -> list[str]:
         """A table of the audits of all generators."""
@@ -54,16 +49,16 @@ class MemorizationInputs(StudyPaths):
             "alarms": f"{folder}/alarms.csv",
             "selected": f"{self.results}/fidelity/{wildcards.generator}/selected.json",
             "samples": self.samples(wildcards),
-            "train_images": self._images("train", self.config["dataset"]["size"]),
+            "train_images": self._images("train", self.study.size(wildcards.generator)),
             "train_index": f"{self.results}/data/train/index.csv",
         }
 
     def flagging(self, wildcards: Any) -> dict[str, Any]:
         """The training images that a shard's are compared with, and the references that say what counts as a copy."""
-        train = {key: path for key, path in self.real_images(wildcards).items() if key.startswith("train_")}
+        train = {key: path for key, path in self.real_images_beside(wildcards).items() if key.startswith("train_")}
         labels = [wildcards.label, *(label for label in self.study.classes if label != wildcards.label)]
         return train | {
-            "references": [self._reference(label, name) for label in labels for name in ("comparisons", "twins")],
+            "references": self._references(wildcards.generator, labels),
             "extractor": self.memorization_extractor(wildcards),
         }
 
@@ -75,3 +70,19 @@ class MemorizationInputs(StudyPaths):
             for label in self.study.classes
             for first, last in self.study.shards(generator)
         ]
+
+    def _real_images(self, size: int) -> dict[str, str]:
+        extractor = self.config["memorization"]["extractor"]
+        return {
+            f"{name}_{key}": path
+            for name, split in (("train", "train"), ("held_out", "select"))
+            for key, path in {
+                "images": self._images(split, size),
+                "index": f"{self.results}/data/{split}/index.csv",
+                "features": self._real_features(extractor, split, size),
+            }.items()
+        }
+
+    def _references(self, generator: str, labels: list[str]) -> list[str]:
+        size = self.study.size(generator)
+        return [self._reference(size, label, name) for label in labels for name in ("comparisons", "twins")]

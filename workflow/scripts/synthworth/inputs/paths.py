@@ -1,4 +1,4 @@
-"""Where the artifacts of a study lie, `results/<study>/`."""
+"""Where the artifacts of a study lie, `results/<study>/`, and of its folds, `results/<study>/repeat-1-fold-1/`."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,19 @@ from synthworth.study import Study
 
 
 class StudyPaths:
-    """The paths that rules of several stages ask for."""
+    """The paths that rules of several stages ask for.
+
+    `home` is the study's own folder: it holds what does not hang on the splits. `results` is that of the study or the
+    part of it which the job's wildcard `study` names: Snakemake fills the wildcard in.
+    """
 
     def __init__(self, study: Study) -> None:
         self.study = study
         self.config = study.config
-        self.results = f"results/{study.name}"
+        self.home = f"results/{study.name}"
+        self.results = "results/{study}"
+        # Each is trained and tested on its own; a study without folds is its only part.
+        self.parts = [f"results/{name}" for name in study.parts or [study.name]]
 
     def scores(self, study: str, name: str) -> str:
         """A file of scores: made by the study, or taken from the folder `cached_scores`."""
@@ -40,10 +47,17 @@ class StudyPaths:
 
     def _extractor(self, name: str) -> str:
         own = self.config["fidelity"]["extractors"][name]["kind"] == "domain"
-        return f"{self.results}/{'fidelity/extractors' if own else 'weights'}/{name}"
+        return f"{self.results}/fidelity/extractors/{name}" if own else f"{self.home}/weights/{name}"
 
-    def _reference(self, label: str, name: str) -> str:
-        return f"{self.results}/memorization/reference/{label}/{name}.csv"
+    def _base_folder(self, name: str | None) -> str:
+        """Where a base model lies, and what it makes without training images."""
+        return self.results if name in self.study.base_models(own=True) else self.home
+
+    def _real_features(self, extractor: str, split: str, size: int) -> str:
+        return f"{self.results}/fidelity/reference/{extractor}/{split}-{size}.npz"
+
+    def _reference(self, size: int, label: str, name: str) -> str:
+        return f"{self.results}/memorization/reference/{size}/{label}/{name}.csv"
 
     def _flags(self, generator: str, label: str, first: int, last: int) -> str:
         return f"{self.results}/memorization/{generator}/{label}/images-{first}-{last}.csv"

@@ -18,6 +18,9 @@ TABLE_SCORES = {
     "detection": "detection.csv",
     "memorization": "memorization_summary.csv",
     "effects": "comparisons.csv",
+    "external_effects": "external.csv",
+    "components": "components.csv",
+    "worth": "worth.csv",
 }
 FIGURE_SCORES = {
     "figure2_fid_curves": "fidelity.csv",
@@ -44,6 +47,9 @@ HELD_OUT = [
     *("recognition.csv", "detection.csv", "confusion.csv"),
     *("memorization_summary.csv", "memorization_power.csv", "copies.csv"),
 ]
+# Of a study with folds: what each part has of its own, and not the study.
+OF_PARTS = [*HELD_OUT, "fidelity.csv", "metric_selftest.csv"]
+OF_DATA = ["demographics.csv", "classes.csv"]
 
 
 class ReportInputs(StudyPaths):
@@ -58,36 +64,50 @@ class ReportInputs(StudyPaths):
         return self.scores(wildcards.study, FIGURE_SCORES[wildcards.figure])
 
     def report(self, wildcards: Any) -> dict[str, Any]:
-        """What the report shows: from cached scores only tables and figures, else also what the data look like."""
+        """What the report shows: from cached scores only tables and figures, else also what the data look like.
+
+        With folds each part has a report of its generators; that of the study has the scores of all parts together.
+        """
+        study = wildcards.study
         cached = self.config["cached_scores"] is not None
+        whole, pooled = study not in self.study.parts, self.study.pools(study) and not cached
         if not cached:
             self.study.require_dataset()
         metrics = {entry["metric"] for entry in self.config["fidelity"]["metrics"].values()}
         left_out = {"table6_ratings"} | (set() if metrics - {"fid", "ms_ssim"} else {"figure_other_curves"})
-        left_out |= {name for name, file in (TABLE_SCORES | FIGURE_SCORES).items() if not self._is_had(file)}
+        left_out |= {name for name, file in (TABLE_SCORES | FIGURE_SCORES).items() if not self._is_had(study, file)}
         tables, figures = ([name for name in names if name not in left_out] for names in (TABLE_SCORES, FIGURE_SCORES))
-        pictures = [] if cached else ["samples_real", "samples_generators"]
-        for generator in [] if cached else self.config["generators"]:
+        pictures = [] if cached or pooled else ["samples_real", "samples_generators"]
+        for generator in [] if cached or pooled else self.config["generators"]:
             pictures += [f"samples_synthetic_{generator}"] if self.study.shards(generator) else []
             # What was not trained has no progress to show.
             pictures += [f"figure3_progression_{generator}"] if len(self.study.steps(generator)) > 1 else []
             pictures += [f"closest_pairs_{generator}"] if "select" in self.study.splits else []
         return {
-            "verdict": self.scores(self.study.name, "verdict.json"),
-            "tests": self.scores(self.study.name, "generators.csv"),
+            "verdict": self.scores(study, "verdict.json") if whole else [],
+            "tests": self.scores(study, "generators.csv") if whole else [],
             "tables": [f"{self.results}/tables/{table}.html" for table in tables],
             "figures": [f"{self.results}/figures/{figure}.png" for figure in [*figures, *pictures]],
-            "weights": [] if cached else f"{self.results}/weights/record.json",
+            "weights": [] if cached else f"{self.home}/weights/record.json",
             "duplicates": [] if cached else f"{self.results}/scores/duplicates.csv",
-            "copies": self.scores(self.study.name, "copies.csv") if self._is_had("copies.csv") else [],
-            "detection": self.scores(self.study.name, "detection.csv") if self._is_had("detection.csv") else [],
+            "copies": self.scores(study, "copies.csv") if self._is_had(study, "copies.csv") else [],
+            "detection": self.scores(study, "detection.csv") if self._is_had(study, "detection.csv") else [],
+            "reports": [f"{folder}/report/index.html" for folder in self.parts] if pooled else [],
         }
 
-    def _is_had(self, name: str) -> bool:
+    def _is_had(self, study: str, name: str) -> bool:
         """Whether a file of scores is cached, or can be made."""
         cached = self.config["cached_scores"]
         if cached is not None:
             return (self.study.root / cached / name).is_file()
+        if study in self.study.parts and name not in OF_PARTS + OF_DATA:
+            return False
+        if self.study.pools(study) and name in OF_PARTS:
+            return False
         if name == "copies.csv" and not self.config["memorization"]["filter_copies"]:
+            return False
+        if name == "external.csv" and not self.study.external:
+            return False
+        if name == "worth.csv" and len(self.study.learning_curve()) < 2:
             return False
         return name not in HELD_OUT or "select" in self.study.splits

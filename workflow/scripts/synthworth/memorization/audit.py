@@ -9,7 +9,7 @@ from scipy.stats import betabinom
 
 from synthworth.errors import StudyError
 from synthworth.fidelity.uncertainty import interval
-from synthworth.memorization.copies import most_similar, most_similar_others
+from synthworth.memorization.copies import most_similar, most_similar_others, similar_others
 from synthworth.memorization.nearest import compare_features
 from synthworth.memorization.plants import plant_copies
 from synthworth.memorization.power import (
@@ -35,8 +35,8 @@ COMPARISON_COLUMNS = [
 ]
 TWIN_COLUMNS = ["other_image", "other_similarity"]
 SUMMARY_COLUMNS = [
-    *("score", "value", "low", "high", "n", "reference", "reference_low", "reference_high", "n_reference", "copying"),
-    *("power", "power_low", "power_high", "power_of"),
+    *("score", "value", "low", "high", "n", "reference", "reference_low", "reference_high", "n_reference"),
+    *("p", "copying", "power", "power_low", "power_high", "power_of"),
 ]
 # Training images of which the rate of duplicates is told, at most.
 MOST_TWINS = 1000
@@ -48,7 +48,7 @@ class Reference:
 
     `comparisons`: held-out images (`kind` held_out) and planted copies (`kind` plant, with `perturbation`, `strength`
     and `source`, the name of the image copied) against the training images, `COMPARISON_COLUMNS`. `twins`: training
-    images against each other, `image` and `TWIN_COLUMNS`.
+    images against each other, `image`, `patient` and `TWIN_COLUMNS`; of each image all that it may be a copy of.
     """
 
     comparisons: pd.DataFrame
@@ -62,8 +62,8 @@ class Reference:
 @dataclass(frozen=True)
 class Score:
     """A score of a set, with a 95 % interval; the same of held-out (duplicates: training) images, and the range in
-    which 95 % of as many of those lie; whether it says that the set holds copies; and its power, without which there
-    is no score.
+    which 95 % of as many of those lie; `p`, how often as many of those would have a score that says as much of
+    copying; and its power, without which there is no score.
     """
 
     name: str
@@ -75,8 +75,13 @@ class Score:
     reference_low: float
     reference_high: float
     n_reference: int
-    copying: bool
+    p: float
     power: Power
+
+    @property
+    def copying(self) -> bool:
+        """Whether this score by itself, at the level of 5 %, says that the set holds copies."""
+        return self.p <= SET_LEVEL
 
     def __post_init__(self) -> None:
         if not isinstance(self.power, Power):
@@ -105,6 +110,7 @@ class Audit:
             {
                 **{name: value for name, value in vars(score).items() if name in SUMMARY_COLUMNS},
                 "score": score.name,
+                "copying": score.copying,
                 "power": score.power.value,
                 "power_low": score.power.low,
                 "power_high": score.power.high,
@@ -153,7 +159,7 @@ def compare_real(
         ignore_index=True,
     )
     drawn = np.random.default_rng(seed_of(seed, "twins")).permutation(len(class_images))[:MOST_TWINS]
-    return Reference(comparisons, compare_within(subset(class_images, np.sort(drawn))))
+    return Reference(comparisons, compare_twins(subset(class_images, np.sort(drawn))))
 
 
 def compare_synthetic(
@@ -210,6 +216,17 @@ def compare_within(images: ImageSet) -> pd.DataFrame:
     return pd.DataFrame({"image": images.names, "other_image": others, "other_similarity": scores})
 
 
+def compare_twins(images: ImageSet) -> pd.DataFrame:
+    """For each of at least 2 images those of its set that it may be a copy of: `image`, `patient`, `TWIN_COLUMNS`.
+
+    In a part of the set its best partner may be missing, and the next one makes it a duplicate.
+    """
+    rows, others, scores = similar_others(images)
+    names, patients = np.array(images.names, object), np.array(images.patients, object)
+    found = {"image": names[rows], "patient": patients[rows], "other_image": names[others]}
+    return pd.DataFrame(found | {"other_similarity": scores})
+
+
 def audit(
     comparison: pd.DataFrame,
     reference: Reference,
@@ -226,8 +243,7 @@ def audit(
     if comparison.empty:
         raise StudyError("The memorisation audit is not defined on this set.", ["no synthetic images; draw some first"])
     held_out, plants = reference.of_kind("held_out"), reference.of_kind("plant")
-    known = [own.of_kind("held_out")["similarity"].to_numpy() for own in others]
-    alarm = calibrate(held_out["similarity"].to_numpy(), known, rate)
+    alarm = calibrate(held_out, [own.of_kind("held_out") for own in others], rate)
     images = comparison.assign(
         authentic=authentic(comparison["distance"], comparison["own_distance"]),
         flagged=comparison["similarity"] > alarm.threshold,
@@ -236,7 +252,7 @@ def audit(
     power = recall(plants, alarm)
     sets = set_powers(held_out, plants, len(images), seed, trials)
     scores = [
-        _flagged(images, alarm, power),
+        _flagged(images, alarm, power, len(held_out)),
         *(_set_score(name, images, held_out, sets[name], seed, trials) for name in SET_SCORES),
         _duplicates(images, reference.twins, alarm, power, seed, trials),
     ]
@@ -244,17 +260,18 @@ def audit(
     return Audit(images, tuple(scores), table, alarm)
 
 
-def _flagged(images: pd.DataFrame, alarm: Alarm, power: Power) -> Score:
-    """The share of flagged images. How many of n held-out images a threshold that is the k-th largest of others would
-    flag is beta-binomial, whatever the scores' distribution: no more than that is to be expected of real images.
+def _flagged(images: pd.DataFrame, alarm: Alarm, power: Power, held_out: int) -> Score:
+    """The share of flagged images. How many of n images of new patients a threshold that is the k-th largest of others
+    would flag is beta-binomial, whatever the scores' distribution: no more than that is to be expected of real images.
     """
     n, found = len(images), int(images["flagged"].sum())
     rate = alarm.own
     chance = betabinom(n, rate.rank, rate.n + 1 - rate.rank)
     low, high = clopper_pearson(found, n)
     expected = [float(chance.ppf(level)) / n for level in (0.025, 0.975)]
-    copying = bool(found and chance.sf(found - 1) <= SET_LEVEL)
-    return Score("flagged", found / n, low, high, n, rate.value, *expected, rate.n, copying, power)
+    return Score(
+        "flagged", found / n, low, high, n, rate.value, *expected, held_out, float(chance.sf(found - 1)), power
+    )
 
 
 def _set_score(
@@ -265,7 +282,7 @@ def _set_score(
     if name == "auth_pct":
         low, high = (100 * end for end in clopper_pearson(round(value * n / 100), n))
     else:
-        # As of the metrics of fidelity: no image twice, which would look like a copy.
+        # As of the metrics of fidelity: no image twice, which would look like a copy, and a real patient as a whole.
         ends = interval(
             lambda held_out, ours: SET_SCORES[name](ours, held_out),
             synthetic,
@@ -274,33 +291,41 @@ def _set_score(
             confidence=0.95,
             replicates=trials,
             seed=seed_of(seed, name),
+            patients=held_out["patient"].to_numpy(str),
         )[0]
         # Of a single image there is no interval; C_T ends where all of one set lie beyond all of the other.
         m = len(real)
         end = 1.0 if name == "gap" else np.sqrt(3 * n * m / (n + m + 1))
         low, high = min(value, max(-end, ends[0])), max(value, min(end, ends[1]))
-    copying = bool(contrast(name, synthetic, real) < power.critical)
+    p = power.p(contrast(name, synthetic, real))
     reference = float(SET_SCORES[name](real, real))
-    return Score(name, value, low, high, n, reference, power.low, power.high, len(real), copying, power.power)
+    return Score(name, value, low, high, n, reference, power.low, power.high, len(real), p, power.power)
 
 
 def _duplicates(images: pd.DataFrame, twins: pd.DataFrame, alarm: Alarm, power: Power, seed: int, trials: int) -> Score:
-    """The share of images that another of their set is a copy of, and that among as many training images (or all)."""
+    """The share of images that another of their set is a copy of, and that among as many training images (or all).
+
+    What is to be expected is beta-binomial (Laplace's rule). Duplicates come two at a time, and real ones patient by
+    patient: as many things were seen as there are pairs of images or, if fewer, real patients.
+    """
     n, found = len(images), int(images["duplicate"].sum())
-    names = {name: place for place, name in enumerate(twins["image"])}
-    partners = twins["other_image"].map(names).to_numpy()
-    copied = (twins["other_similarity"] > alarm.threshold).to_numpy()
+    copied = twins[twins["other_similarity"] > alarm.threshold]
+    names = pd.Index(twins["image"].unique())
+    ours, theirs = (names.get_indexer(copied[column]) for column in ("image", "other_image"))
     generator = np.random.default_rng(seed_of(seed, "duplicates"))
     rates = []
     for _ in range(trials):
-        drawn = np.zeros(len(twins), bool)
-        drawn[generator.permutation(len(twins))[:n]] = True
-        rates.append(float((copied & drawn & drawn[partners]).sum() / drawn.sum()))
+        drawn = np.zeros(len(names), bool)
+        drawn[generator.permutation(len(names))[:n]] = True
+        rates.append(len(np.unique(ours[drawn[ours] & drawn[theirs]])) / drawn.sum())
+    reference, seen = float(np.mean(rates)), min(twins["patient"].nunique(), len(names) / 2)
+    pairs = max(1, n // 2)
+    chance = betabinom(pairs, reference * seen + 1, (1 - reference) * seen + 1)
     low, high = clopper_pearson(found, n)
-    expected = [float(end) for end in np.quantile(rates, [0.025, 0.975])]
-    copying = low > expected[1]
+    expected = [float(chance.ppf(level)) / pairs for level in (0.025, 0.975)]
+    p = float(chance.sf(-(-found // 2) - 1))
     power = replace(power, of="a perturbed copy, mean over perturbations")
-    return Score("duplicates", found / n, low, high, n, float(np.mean(rates)), *expected, len(twins), copying, power)
+    return Score("duplicates", found / n, low, high, n, reference, *expected, len(names), p, power)
 
 
 def _check_patients(held_out: ImageSet) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from synthworth.features import load_extractor, load_features
 from synthworth.memorization.audit import compare_real, compare_synthetic
 from synthworth.memorization.outputs import read_split, write_csv
-from synthworth.memorization.sets import ImageSet
+from synthworth.memorization.sets import ImageSet, subset
 from synthworth.seeds import seed as seed_of
 from synthworth.shards import read_shard
 
@@ -30,10 +30,15 @@ def compare_real_images(
     `train` and `held_out` have the files of a split (`outputs.read_split`). A copy may be one of a training image of
     any class. `seed` must be that of the comparisons of synthetic images.
     """
-    features_of = load_extractor(kind, weights)
-    own = _rows_of(train, name)
+    trained_on, classes = read_split(train)
+    seen, seen_classes = read_split(held_out)
     reference = compare_real(
-        read_split(train), read_split(held_out, name), features_of, seed_of(seed, name), sources, own
+        trained_on,
+        subset(seen, np.flatnonzero(seen_classes == name)),
+        load_extractor(kind, weights),
+        seed_of(seed, name),
+        sources,
+        np.flatnonzero(classes == name),
     )
     write_csv(reference.comparisons, comparisons)
     write_csv(reference.twins, twins)
@@ -52,20 +57,17 @@ def compare_synthetic_images(
 
     `samples` is the shard of its images, `features` the npz of theirs.
     """
-    trained_on = read_split(train)
+    trained_on, trained_classes = read_split(train)
+    seen, seen_classes = read_split(held_out)
     pixels, rows = read_shard(samples, columns=["label", "index"])
     found = load_features(Path(features))
     frames = []
     for name in classes:
         own = (rows["label"] == name).to_numpy()
         images = ImageSet(found.features[own], pixels[own], rows["index"][own].astype(str).tolist())
-        held_out_images = read_split(held_out, name)
-        frame = compare_synthetic(images, trained_on, held_out_images, seed_of(seed, name), _rows_of(train, name))
+        others = subset(seen, np.flatnonzero(seen_classes == name))
+        same = np.flatnonzero(trained_classes == name)
+        frame = compare_synthetic(images, trained_on, others, seed_of(seed, name), same)
         frame.insert(0, "class", name)
         frames.append(frame)
     write_csv(pd.concat(frames), output)
-
-
-def _rows_of(files: Mapping[str, str], name: str) -> np.ndarray:
-    rows = pd.read_csv(files["index"], dtype=str, keep_default_na=False)
-    return np.flatnonzero(rows["class"] == name)

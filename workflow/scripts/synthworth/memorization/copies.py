@@ -10,6 +10,8 @@ on, none of the 151 others scores above 0.89, and 99.5 % of changed copies (`pla
 ones come to 0.92 and copies without a tenth of their width to less. Small images leave less to go by.
 """
 
+import functools
+
 import cv2
 import numpy as np
 
@@ -39,31 +41,41 @@ def most_similar(queries: ImageSet, points: ImageSet) -> tuple[np.ndarray, np.nd
     It is the image in `points` that is enlarged: what it is a copy of may have been cropped. An image without any
     structure scores 1 against another such and 0 against the rest.
     """
-    return _best(queries, points, same=False)
+    return _best(*_compared(queries, points, same=False))
 
 
 def most_similar_others(images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
     """As `most_similar`, of each image against the others of its set; a single image scores 0, at place -1."""
     if len(images) == 1:
         return np.zeros(1), np.full(1, -1)
-    return _best(images, images, same=True)
+    return _best(*_compared(images, images, same=True))
 
 
-def _best(queries: ImageSet, points: ImageSet, same: bool) -> tuple[np.ndarray, np.ndarray]:
+def similar_others(images: ImageSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each of at least 2 images with all candidates of its set: places of both, int [pairs], and their copy scores."""
+    return _compared(images, images, same=True)
+
+
+def _best(queries: np.ndarray, points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each query the largest score and whose it is; of equal ones, the first point's."""
+    order = np.lexsort((points, -scores, queries))
+    first = order[np.unique(queries[order], return_index=True)[1]]
+    return scores[first], points[first]
+
+
+def _compared(queries: ImageSet, points: ImageSet, same: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     candidates = _candidates(queries, points, same)
     planes = [_evened(image, SIDE) for image in _grey(queries.pixels)]
-    best, places = np.full(len(queries), -np.inf), np.full(len(queries), -1)
     # By training image: its templates, the larger part, are made once and not kept.
     pairs = np.array([(point, query) for query, own in enumerate(candidates) for point in own])
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    scores = np.empty(len(pairs))
     last, templates = -1, []
-    for point, query in pairs:
+    for place, (point, query) in enumerate(pairs):
         if point != last:
             last, templates = point, _templates(_grey(points.pixels[point : point + 1])[0])
-        value = _similarity(planes[query], templates)
-        if value > best[query]:
-            best[query], places[query] = value, point
-    return best, places
+        scores[place] = _similarity(planes[query], templates)
+    return pairs[:, 1], pairs[:, 0], scores
 
 
 def _candidates(queries: ImageSet, points: ImageSet, same: bool) -> list[np.ndarray]:
@@ -71,7 +83,7 @@ def _candidates(queries: ImageSet, points: ImageSet, same: bool) -> list[np.ndar
     count = min(CANDIDATES, len(points) - same)
     by_features = nearest(queries.features, points.features, count, within=same)[1]
     ours = np.stack([_views(image) for image in _grey(queries.pixels)])
-    theirs = np.stack([_thumbnail(image, zoom) for image in _grey(points.pixels) for zoom in ZOOMS])
+    theirs = _thumbnails(points)
     found = []
     for start in range(0, len(ours), BLOCK):
         block = ours[start : start + BLOCK]
@@ -106,6 +118,13 @@ def _evened(image: np.ndarray, side: int) -> np.ndarray:
     # What blurring leaves of a constant image is rounding.
     detail[np.abs(detail) < 1e-3] = 0
     return detail / np.sqrt(power + CONTRAST_FLOOR**2)
+
+
+# A job holds the images of several classes against the same training images.
+@functools.lru_cache(maxsize=1)
+def _thumbnails(points: ImageSet) -> np.ndarray:
+    """The thumbnails of a set, image by image, at each zoom: float32 [n * zooms, 144]."""
+    return np.stack([_thumbnail(image, zoom) for image in _grey(points.pixels) for zoom in ZOOMS])
 
 
 def _thumbnail(image: np.ndarray, zoom: int) -> np.ndarray:

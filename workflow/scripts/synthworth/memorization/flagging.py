@@ -27,11 +27,11 @@ def flag_shard(
 
     The alarm is that of the audit: the first two of `references` are the class's own, the others those of the others.
     """
-    trained_on = read_split(train)
+    trained_on, _ = read_split(train)
     pixels, rows = read_shard(shard, columns=["index"])
     scores, places = most_similar(ImageSet(load_extractor(kind, weights)(pixels), pixels), trained_on)
     known = [read_reference(*files) for files in zip(references[::2], references[1::2], strict=True)]
-    own, *others = (reference.of_kind("held_out")["similarity"].to_numpy() for reference in known)
+    own, *others = (reference.of_kind("held_out") for reference in known)
     threshold = calibrate(own, others, rate).threshold
     frame = pd.DataFrame(
         {

@@ -9,7 +9,7 @@ import pandas as pd
 from synthworth.features import load_features
 from synthworth.files import replacing
 from synthworth.memorization.audit import Reference
-from synthworth.memorization.sets import ImageSet, subset
+from synthworth.memorization.sets import ImageSet
 
 # A patient "007" is not number 7, and one named "NA" is there.
 _TEXT = dict.fromkeys(
@@ -21,13 +21,12 @@ _TEXT = dict.fromkeys(
 )
 
 
-def read_split(files: Mapping[str, str], name: str | None = None) -> ImageSet:
-    """The images of a split, of one class or of all: `images` (uint8 array), `index` (CSV) and `features` (npz)."""
+def read_split(files: Mapping[str, str]) -> tuple[ImageSet, np.ndarray]:
+    """The images of a split and the class of each, str [n]: `images` (uint8 array), `index` (CSV), `features` (npz)."""
     rows = pd.read_csv(files["index"], dtype=str, keep_default_na=False)
     images, features = np.load(files["images"], mmap_mode="r"), load_features(Path(files["features"])).features
     names, patients = rows["image"].tolist(), rows["patient"].tolist()
-    whole = ImageSet(features, images, names, patients)
-    return whole if name is None else subset(whole, np.flatnonzero(rows["class"] == name))
+    return ImageSet(features, images, names, patients), rows["class"].to_numpy(str)
 
 
 def read_reference(comparisons: str | Path, twins: str | Path) -> Reference:

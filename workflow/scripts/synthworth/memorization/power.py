@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from synthworth.memorization.plants import STRENGTHS
 from synthworth.memorization.scores import authentic, c_t, clopper_pearson, gap
@@ -32,15 +33,16 @@ SET_SCORES: dict[str, Callable[[Rows, Rows], float]] = {
 
 @dataclass(frozen=True)
 class Rate:
-    """The chance, `value` at most, that an image which was not trained on is flagged, its exact 95 % interval, and the
-    number `n` of held-out images that vouch for it, of which the `rank`-th largest score is the threshold.
+    """The chance, `value` at most, that an image of a patient who was not trained on is flagged, its 95 % interval, and
+    the number `n` of held-out patients who vouch for it. `rank` is 1 more than the flagged ones of those, each counted
+    by the share of their images: with one image each, the threshold is the `rank`-th largest score.
     """
 
     value: float
     low: float
     high: float
     n: int
-    rank: int
+    rank: float
 
 
 @dataclass(frozen=True)
@@ -67,30 +69,44 @@ class Power:
 
 @dataclass(frozen=True)
 class SetPower:
-    """A score of a whole set: its `power`, by share in `table`; the value below which it says `copying` of the
-    difference from held-out images; and `low` and `high`, between which 95 % of equally many held-out images lie.
+    """A score of a whole set: its `power`, by share in `table`; its differences from that of the held-out images in
+    sets without copies, sorted, `null`, and the one below which it says copying, `critical`; `low` and `high`, between
+    which 95 % of equally many held-out images lie; and the `degrees` of freedom of what is known of all this.
     """
 
     power: Power
     table: pd.DataFrame
+    null: np.ndarray
     critical: float
     low: float
     high: float
+    degrees: int
+
+    def p(self, difference: float) -> float:
+        """How often sets without copies differ by as much: the share of trials, this set counted with them.
+
+        Where it lies beyond all trials, so few of them cannot tell how far: there it is Student's tail, if smaller.
+        """
+        count = int(np.searchsorted(self.null, difference, side="right"))
+        least, spread = (count + 1) / (len(self.null) + 1), float(self.null.std())
+        if count or spread == 0:
+            return least
+        return min(least, float(student.cdf((difference - self.null.mean()) / spread, self.degrees)))
 
 
-def calibrate(similarities: np.ndarray, others: Sequence[np.ndarray] = (), rate: float = 0.01) -> Alarm:
-    """The alarm that flags at most the share `rate` of held-out images, or, with fewer than 1 / rate - 1 of them, the
+def calibrate(known: pd.DataFrame, others: Sequence[pd.DataFrame] = (), rate: float = 0.01) -> Alarm:
+    """The alarm that flags at most the share `rate` of held-out images, or, with fewer than 1 / rate - 1 patients, the
     smallest share that so few can vouch for.
 
-    `similarities` are the copy scores of the class's held-out images, at least one, and `others` those of other
-    classes. The k-th largest of n scores is exceeded by a new image of their kind with probability k / (n + 1) at most
-    (split conformal prediction, Vovk et al. 2005): with 20 images no rate below 1 in 21 can be had. The threshold is
-    the class's own or that of all classes together, whichever is higher, so both rates hold. Classes are not brought
-    to one scale first: a few images do not tell where theirs lies.
+    `known` has the copy scores of the class's held-out images, at least one, columns `similarity` and `patient`, and
+    `others` those of other classes. Of n scores of a patient each, the k-th largest is exceeded by a new one of their
+    kind with probability k / (n + 1) at most (split conformal prediction, Vovk et al. 2005): with 20 patients no rate
+    below 1 in 21 can be had. Images of a patient are alike and vouch for one patient together, each with an equal
+    part (Lee, Barber and Willett 2023, Distribution-free inference with hierarchical data). The threshold is the
+    class's own or that of all classes together, whichever is higher, so both rates hold. Classes are not brought to
+    one scale first: a few images do not tell where theirs lies.
     """
-    own, pooled = (
-        _rate(scores, rate) for scores in (np.asarray(similarities), np.concatenate([similarities, *others]))
-    )
+    own, pooled = (_rate(frames, rate) for frames in ([known], [known, *others]))
     return Alarm(max(own[0], pooled[0]), own[1], pooled[1])
 
 
@@ -125,17 +141,21 @@ def set_powers(
 ) -> dict[str, SetPower]:
     """The power of each of `SET_SCORES` to see that some of `n` images are copies.
 
-    In each trial both sets are drawn anew, with replacement, from the held-out images (frames with `SET_COLUMNS`), and
-    a share of the first is replaced by planted copies of all kinds. A set raises the alarm when its score is farther
-    below that of the held-out set than it is in all but 5 % of trials without copies.
+    In each trial both sets are drawn anew, with replacement, from the held-out images (frames with `SET_COLUMNS`): one
+    by one as a generator's are drawn, and patient by patient (column `patient`) as the held-out ones were. A share of
+    the first is replaced by planted copies of all kinds. A set raises the alarm when its score is farther below that
+    of the held-out set than it is in all but 5 % of trials without copies.
     """
     real, copies = as_rows(held_out), as_rows(plants)
+    patient = pd.factorize(held_out["patient"])[0]
+    images_of = np.split(np.argsort(patient, kind="stable"), np.cumsum(np.bincount(patient))[:-1])
     n = min(n, MOST_IMAGES)
     generator = np.random.default_rng(seed_of(seed, "power"))
     shares = (0.0, *SHARES)
     values, contrasts = (np.empty((len(SET_SCORES), len(shares), trials)) for _ in range(2))
     for trial in range(trials):
-        reference = real[generator.integers(len(real), size=len(real))]
+        patients = generator.integers(len(images_of), size=len(images_of))
+        reference = real[np.concatenate([images_of[place] for place in patients])]
         drawn = real[generator.integers(len(real), size=n)]
         planted = copies[generator.integers(len(copies), size=n)]
         own = [score(reference, reference) for score in SET_SCORES.values()]
@@ -144,7 +164,10 @@ def set_powers(
             mixed = np.concatenate([planted[:count], drawn[count:]]).view(np.recarray)
             values[:, column, trial] = [score(mixed, reference) for score in SET_SCORES.values()]
             contrasts[:, column, trial] = values[:, column, trial] - own
-    return {name: _set_power(name, values[row, 0], contrasts[row], trials) for row, name in enumerate(SET_SCORES)}
+    degrees = max(1, min(n, len(images_of)) - 1)
+    return {
+        name: _set_power(name, values[row, 0], contrasts[row], trials, degrees) for row, name in enumerate(SET_SCORES)
+    }
 
 
 def contrast(name: str, synthetic: Rows, held_out: Rows) -> float:
@@ -157,18 +180,25 @@ def as_rows(frame: pd.DataFrame) -> Rows:
     return frame[SET_COLUMNS].to_records(index=False)
 
 
-def _rate(scores: np.ndarray, asked: float) -> tuple[float, Rate]:
-    """The threshold that a set gives, and the rate that it vouches for.
+def _rate(frames: Sequence[pd.DataFrame], asked: float) -> tuple[float, Rate]:
+    """The threshold that some classes together give, and the rate that they vouch for.
 
-    Clopper and Pearson's interval is for the rank - 1 that lie above; its upper end is the order statistic's too.
+    Clopper and Pearson's interval is for the patients that lie above; its upper end is the order statistic's too.
     """
-    n = len(scores)
+    scores, names = (np.concatenate([frame[column] for frame in frames]) for column in ("similarity", "patient"))
+    patient, patients = pd.factorize(names)
+    levels, place = np.unique(scores, return_inverse=True)
+    parts = np.bincount(place, 1 / np.bincount(patient)[patient])
+    above = np.append(np.cumsum(parts[:0:-1])[::-1], 0.0)
+    n = len(patients)
     # The small number keeps 0.01 * 100 from being 0.99999.
-    rank = min(n, max(1, int(asked * (n + 1) + 1e-9)))
-    return float(np.sort(scores)[n - rank]), Rate(rank / (n + 1), *clopper_pearson(rank - 1, n), n, rank)
+    fitting = np.flatnonzero(1 + above <= asked * (n + 1) + 1e-9)
+    chosen = fitting[0] if len(fitting) else len(levels) - 1
+    rank = 1 + float(above[chosen])
+    return float(levels[chosen]), Rate(rank / (n + 1), *clopper_pearson(rank - 1, n), n, rank)
 
 
-def _set_power(name: str, null: np.ndarray, contrasts: np.ndarray, trials: int) -> SetPower:
+def _set_power(name: str, values: np.ndarray, contrasts: np.ndarray, trials: int, degrees: int) -> SetPower:
     # One in twenty and no more, whatever ties there are among few images.
     critical = float(np.quantile(contrasts[0], SET_LEVEL, method="lower"))
     rows = []
@@ -180,5 +210,5 @@ def _set_power(name: str, null: np.ndarray, contrasts: np.ndarray, trials: int) 
     power = Power(
         float(told["power"]), float(told["low"]), float(told["high"]), trials, "a set of which 10 % are planted copies"
     )
-    low, high = np.quantile(null, [0.025, 0.975])
-    return SetPower(power, table, critical, float(low), float(high))
+    low, high = np.quantile(values, [0.025, 0.975])
+    return SetPower(power, table, np.sort(contrasts[0]), critical, float(low), float(high), degrees)

@@ -10,7 +10,8 @@ from synthworth.errors import StudyError
 SMALLEST_SIDE = 8
 
 
-@dataclass(frozen=True)
+# Sets are told apart by being another one, so that what is made of one can be kept for it.
+@dataclass(frozen=True, eq=False)
 class ImageSet:
     """`features` float [n, d] of one extractor, `pixels` uint8 [n, height, width, 1 or 3], and for real images their
     `names` and `patients`, [n] each; by default an image is named by its place, and its patient is `image <name>`.

@@ -63,13 +63,16 @@ EXPECTATIONS |= {
         "class_mix": Expectation(NEITHER, _OWN_SET),
         "copies": Expectation(NEITHER, _NO_REFERENCE),
     },
-    "ms_ssim": {
+}
+EXPECTATIONS |= {
+    name: {
         "blur": Expectation(NEITHER, _OWN_SET),
         "noise": Expectation(NEITHER, _OWN_SET),
         "mode_drop": Expectation(UP),
         "class_mix": Expectation(NEITHER, _OWN_SET),
         "copies": Expectation(NEITHER, _NO_REFERENCE),
-    },
+    }
+    for name in ("ms_ssim", "prompt_ms_ssim")
 }
 UNKNOWN = Expectation(NEITHER, "nothing is declared for this metric in metric_selftest/expectations.py")
 

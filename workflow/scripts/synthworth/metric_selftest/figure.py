@@ -26,7 +26,7 @@ from synthworth.metric_selftest.responses import NO, NOT_MEANT, SHIFT, UNDEFINED
 
 # Of floor scatters, the most that a linear axis can show with the floor still to be seen.
 LINEAR = 60
-LABELS = {"fid": "FID", "kid": "KID", "ms_ssim": "MS-SSIM", "vendi": "Vendi"}
+LABELS = {"fid": "FID", "kid": "KID", "ms_ssim": "MS-SSIM", "prompt_ms_ssim": "MS-SSIM\nin prompt", "vendi": "Vendi"}
 HEADS = {
     "blur": ("Blur", "sd, % of width", 100 * BLUR),
     "noise": ("Noise", "sd, grey levels", NOISE),

@@ -74,7 +74,7 @@ def selftest(
     kinds = [kind for kind in KINDS if kind != "class_mix" or len(names) > 1]
     halves = [_halves(classes, patients, names, images_per_half, seed, place) for place in range(repetitions)]
     # (metric, extractor, what makes its input from images); images themselves have no extractor.
-    inputs = [("", lambda x: x, [name for name in metrics if metric_module(name).READS == "images"])]
+    inputs = [("", lambda x: x, [name for name in metrics if metric_module(name).READS != "features"])]
     of_features = [name for name in metrics if metric_module(name).READS == "features"]
     inputs += [(extractor, extract, of_features) for extractor, extract in extractors.items()]
     rows = []

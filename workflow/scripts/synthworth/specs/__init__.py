@@ -10,8 +10,9 @@ from synthworth.specs.data import DataSpecs
 from synthworth.specs.fidelity import FidelitySpecs
 from synthworth.specs.generators import GeneratorsSpecs
 from synthworth.specs.memorization import MemorizationSpecs
+from synthworth.specs.planning import PlanningSpecs
 from synthworth.specs.report import ReportSpecs
 
 
-class Specs(DataSpecs, GeneratorsSpecs, FidelitySpecs, MemorizationSpecs, ClassifiersSpecs, ReportSpecs):
+class Specs(DataSpecs, GeneratorsSpecs, FidelitySpecs, MemorizationSpecs, ClassifiersSpecs, PlanningSpecs, ReportSpecs):
     """The slices of one study's config, a method per rule."""

@@ -26,9 +26,11 @@ class ConfigSlices:
         self.config = study.config
         self.seed = study.config["seeds"]["study"]
 
-    def _provenance(self) -> dict[str, str]:
+    def _provenance(self, wildcards: Any) -> dict[str, str]:
+        part = self.study.parts.get(wildcards.study)
+        study = f"{self.study.name}, {part.title}" if part else self.study.name
         drawn = " (drawn phantoms, no patients)" if self.study.source == "phantoms" else ""
-        return {"study": self.study.name + drawn, "protocol": self.config["protocol"]}
+        return {"study": study + drawn, "protocol": self.config["protocol"]}
 
     def _ddof(self) -> int:
         return 1 if self.config["statistics"]["standard_deviation"] == "sample" else 0

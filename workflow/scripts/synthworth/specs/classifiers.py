@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from synthworth.arms import Arm
 from synthworth.seeds import seed
 from synthworth.specs.canonical import ConfigSlices, canonical
 
@@ -21,15 +22,20 @@ class ClassifiersSpecs(ConfigSlices):
         """A classifier's recipe and what its arm does with the data."""
         entry = self.config["classifiers"][wildcards.classifier]
         arm = self.study.arms[wildcards.arm]
-        return entry["training"] | {
-            "classes": list(self.study.classes),
-            "architecture": entry["architecture"],
-            "dropout": entry["dropout"],
-            "augmentation": entry["augmentation"],
-            "per_class": arm.dose,
-            "balance": arm.balance,
-            "run_seed": seed(self.seed, "run", wildcards.classifier, wildcards.arm, int(wildcards.seed)),
-        }
+        return (
+            entry["training"]
+            | {
+                "classes": list(self.study.classes),
+                "architecture": entry["architecture"],
+                "dropout": entry["dropout"],
+                "augmentation": entry["augmentation"],
+                "arm": self._images_of(arm),
+                "objective": _objective(arm),
+                "weigh_classes": arm.balance == "class_weights",
+                "run_seed": seed(self.seed, "run", wildcards.classifier, wildcards.arm, int(wildcards.seed)),
+            }
+            | ({"pretrain_share": arm.pretrain_share} if arm.regime == "pretrain_then_finetune" else {})
+        )
 
     @canonical
     def evaluate_classifier(self, wildcards: Any) -> dict[str, Any]:
@@ -39,16 +45,27 @@ class ClassifiersSpecs(ConfigSlices):
     @canonical
     def collect_runs(self, wildcards: Any) -> dict[str, Any]:
         """The names of all runs, in the order of their predictions, and how they are aggregated."""
-        return {"names": self._runs(), "classes": list(self.study.classes), "ddof": self._ddof()}
+        return {"names": self._runs(wildcards), "classes": list(self.study.classes), "ddof": self._ddof()}
 
     @canonical
     def compare_arms(self, wildcards: Any) -> dict[str, Any]:
-        """The runs, the baseline, the metric and the level of the comparisons."""
+        """The runs, the baseline, the metric, the level and the margin of the comparisons."""
         statistics = self.config["statistics"]
-        return {key: statistics[key] for key in ("baseline", "confidence", "replicates")} | {
-            "names": self._runs(),
+        return {key: statistics[key] for key in ("baseline", "confidence", "margin", "replicates")} | {
+            "names": self._runs(wildcards),
             "metric": statistics["primary_metric"],
             "seed": seed(self.seed, "statistics"),
+        }
+
+    @canonical
+    def measure_worth(self, wildcards: Any) -> dict[str, Any]:
+        """The runs, the arms that real images are held back from, and the level."""
+        statistics = self.config["statistics"]
+        return {key: statistics[key] for key in ("baseline", "confidence")} | {
+            "names": self._runs(wildcards),
+            "metric": statistics["primary_metric"],
+            "shares": [{"arm": arm.name, "real_share": arm.real_share} for arm in self.study.learning_curve()],
+            "hold_back_seed": seed(self.seed, "hold back"),
         }
 
     @canonical
@@ -58,17 +75,47 @@ class ClassifiersSpecs(ConfigSlices):
 
     @canonical
     def reach_verdict(self, wildcards: Any) -> dict[str, Any]:
-        """Which effects would be too small to matter."""
-        return {"margin": self.config["statistics"]["margin"]}
+        """Nothing: the comparisons say what the verdict rests on."""
+        return {}
 
-    def _runs(self) -> list[dict[str, Any]]:
+    def _images_of(self, arm: Arm) -> dict[str, Any]:
+        """Keywords of `arm_images`; of what an arm does not do, nothing: its runs do not hang on it."""
+        images: dict[str, Any] = {"regime": arm.regime}
+        if arm.per_class:
+            images |= {"per_class": arm.per_class, "first": arm.first}
+        if arm.balance in ("oversample", "to_majority"):
+            images["balance"] = arm.balance
+        if arm.repeat_training_images:
+            images["repeat_training_images"] = True
+        # By the study's seed, so that all runs of an arm see the same images.
+        if arm.shuffled_labels:
+            images["shuffle_seed"] = seed(self.seed, "shuffled labels")
+        if arm.real_share < 1:
+            images |= {"real_share": arm.real_share, "hold_back_seed": seed(self.seed, "hold back")}
+        return images
+
+    def _runs(self, wildcards: Any) -> list[dict[str, Any]]:
+        repeats = range(1, self.config["splits"]["repeats"] + 1) if self.study.pools(wildcards.study) else [None]
         return [
-            {
+            ({"repeat": repeat} if repeat else {})
+            | {
                 "classifier": run.classifier,
-                "arm": run.arm.name,
-                "generator": run.arm.generator or run.arm.name,
+                "arm": run.arm.shared_name,
+                "generator": run.arm.source,
                 "dose": run.arm.dose,
+                "generator_seed": run.arm.generator_seed,
+                "draw": run.arm.draw,
                 "seed": run.seed,
             }
+            for repeat in repeats
             for run in self.study.runs
         ]
+
+
+def _objective(arm: Arm) -> dict[str, Any]:
+    objective: dict[str, Any] = {"loss": arm.loss, "mixing": arm.mixing}
+    if arm.loss == "focal":
+        objective["focal_gamma"] = arm.focal_gamma
+    if arm.mixing != "none":
+        objective["mixing_alpha"] = arm.mixing_alpha
+    return objective

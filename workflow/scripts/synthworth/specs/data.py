@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from synthworth.seeds import seed
 from synthworth.specs.canonical import ConfigSlices, canonical
 
 
@@ -16,19 +17,39 @@ class DataSpecs(ConfigSlices):
     @canonical
     def inspect_images(self, wildcards: Any) -> dict[str, Any]:
         """Where the images are, and which labels are classes."""
-        return {"classes": self.study.classes} | self._source()
+        external = {"external": True} if wildcards.study in self.study.external else {}
+        return {"classes": self.study.classes} | self._source(wildcards) | external
 
     @canonical
     def split_patients(self, wildcards: Any) -> dict[str, Any]:
-        """The shares of the splits."""
-        shares = {split: self.config["splits"]["fractions"][split] for split in self.study.splits}
-        return {"fractions": shares, "seed": self.config["splits"]["seed"]}
+        """The shares of the splits, and which fold is the test split."""
+        splits = self.config["splits"]
+        shares = {split: splits["fractions"][split] for split in self.study.splits}
+        part = self.study.parts.get(wildcards.study)
+        if part is None:
+            return {"fractions": shares, "seed": splits["seed"]}
+        # All folds of a repeat are dealt at once, so from one seed.
+        drawn = {"seed": seed(splits["seed"], "repeat", part.repeat)}
+        return drawn | {"fractions": shares, "fold": part.fold, "folds": part.folds}
+
+    @canonical
+    def check_external(self, wildcards: Any) -> dict[str, Any]:
+        """The names of the study's own splits."""
+        return {"splits": self.study.splits}
+
+    @canonical
+    def collect_external(self, wildcards: Any) -> dict[str, Any]:
+        """The names of the external test sets, in the order of their files, and the baseline."""
+        return {
+            "names": list(self.config["dataset"]["external"]),
+            "baseline": self.config["statistics"]["baseline"],
+        }
 
     @canonical
     def render_images(self, wildcards: Any) -> dict[str, Any]:
         """Where the images are, and how they become arrays."""
         dataset = self.config["dataset"]
-        return {"channels": dataset["channels"], "fit": dataset["fit"]} | self._source()
+        return {"channels": dataset["channels"], "fit": dataset["fit"]} | self._source(wildcards)
 
     @canonical
     def record_weights(self, wildcards: Any) -> dict[str, Any]:
@@ -46,7 +67,9 @@ class DataSpecs(ConfigSlices):
             }
         }
 
-    def _source(self) -> dict[str, str]:
+    def _source(self, wildcards: Any) -> dict[str, str]:
+        if wildcards.study in self.study.external:
+            return {"manifest": self.study.external[wildcards.study]}
         source = self.study.source
         if source == "phantoms":
             return {"manifest": f"results/{self.study.name}/phantoms/manifest.csv"}

@@ -46,7 +46,7 @@ class MemorizationSpecs(ConfigSlices):
     @canonical
     def draw_closest_pairs(self, wildcards: Any) -> dict[str, Any]:
         """What the sheet says of its origin."""
-        return self._provenance()
+        return self._provenance(wildcards)
 
     def _cells_seed(self) -> int:
         """One for all comparisons: the parts of feature space within which they are compared hang on it."""

@@ -13,7 +13,7 @@ class ReportSpecs(ConfigSlices):
         """What a table says of its origin, and the baseline of its changes."""
         if wildcards.study == "published":
             return {"study": "Schaudt et al. 2023", "protocol": "published", "baseline": "Baseline"}
-        return self._origin()
+        return self._origin(wildcards)
 
     @canonical
     def draw_figure(self, wildcards: Any) -> dict[str, Any]:
@@ -21,7 +21,7 @@ class ReportSpecs(ConfigSlices):
         if wildcards.study == "published":
             return {"study": "Schaudt et al. 2023", "protocol": "published", "baseline": "Baseline", "ddof": 0}
         margin = self.config["statistics"]["margin"]
-        return self._origin() | {
+        return self._origin(wildcards) | {
             "generators": list(self.config["generators"]),
             "ddof": self._ddof(),
             "margin": None if margin is None else 100 * margin,
@@ -32,7 +32,7 @@ class ReportSpecs(ConfigSlices):
         """The rows of a sheet of images."""
         return {
             "classes": list(self.study.classes),
-        } | self._provenance()
+        } | self._provenance(wildcards)
 
     @canonical
     def draw_generator_samples(self, wildcards: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class ReportSpecs(ConfigSlices):
         return {
             "classes": list(self.study.classes),
             "generators": self.study.synthesising(),
-        } | self._provenance()
+        } | self._provenance(wildcards)
 
     @canonical
     def draw_progression(self, wildcards: Any) -> dict[str, Any]:
@@ -48,12 +48,17 @@ class ReportSpecs(ConfigSlices):
         entries = self.config["fidelity"]["metrics"].values()
         entry = next((entry for entry in entries if entry["metric"] == "fid"), {"extractor": "", "reference": ""})
         measure = {key: entry[key] for key in ("extractor", "reference")}
-        return {"classes": list(self.study.classes)} | measure | self._provenance()
+        return {"classes": list(self.study.classes)} | measure | self._provenance(wildcards)
 
     @canonical
     def write_report(self, wildcards: Any) -> dict[str, Any]:
-        """The whole config: the report shows it."""
-        return {"config": self.config, "classes": list(self.study.classes)}
+        """The whole config: the report shows it; which part it is of, or the parts that have reports of their own."""
+        shown = {"config": self.config, "classes": list(self.study.classes)}
+        if self.study.pools(wildcards.study):
+            shown["parts"] = [part.title for part in self.study.parts.values()]
+        elif wildcards.study in self.study.parts:
+            shown["part"] = self.study.parts[wildcards.study].title
+        return shown
 
-    def _origin(self) -> dict[str, Any]:
-        return {"baseline": self.config["statistics"]["baseline"]} | self._provenance()
+    def _origin(self, wildcards: Any) -> dict[str, Any]:
+        return {"baseline": self.config["statistics"]["baseline"]} | self._provenance(wildcards)

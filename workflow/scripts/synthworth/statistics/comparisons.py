@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from synthworth.errors import StudyError
+from synthworth.statistics.grid import build_grid
 from synthworth.statistics.influence import values_and_influences
 from synthworth.statistics.predictions import Predictions
 from synthworth.statistics.variance import SeedNoise, difference_variance, seed_noise
@@ -16,17 +16,22 @@ REPLICATES_AT_ONCE = 250
 
 
 @dataclass(frozen=True)
-class Grid:
-    """The runs of a study by cell, and the differences asked of them.
+class Differences:
+    """The D differences of a study and what their chance is made of (fractions of the metric).
 
-    `cell_of_run`: int [R], the cell (classifier, arm) of each run, 0 ... J-1.
-    `rows`: frame of D rows, the differences: classifier (`all` for the mean over classifiers), arm, generator, dose,
-    n_classifiers, n_seeds (of the cell with the fewest). `weights`: float [D, J], the differences as weights of cells.
+    `rows`: frame of D rows, and `weights`: float [D, B], as of `grid.Grid`. `effect`: float [D].
+    `influences`: float [B, P], of patients on the blocks' means; `noise`: of training in these means.
     """
 
-    cell_of_run: np.ndarray
     rows: pd.DataFrame
     weights: np.ndarray
+    effect: np.ndarray
+    influences: np.ndarray
+    noise: SeedNoise
+
+    def variance(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """`variance.difference_variance` of the differences, or of other `weights` [any, B]."""
+        return difference_variance(self.weights if weights is None else weights, self.influences, self.noise)
 
 
 def compare_arms(
@@ -34,6 +39,7 @@ def compare_arms(
     baseline: str,
     metric: str = "balanced_accuracy",
     confidence: float = 0.95,
+    margin: float | None = None,
     replicates: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -47,108 +53,93 @@ def compare_arms(
     - `low, high`: its interval at the `confidence` of the same name, Student's t with `degrees` of freedom;
     - `low_simultaneous, high_simultaneous`: intervals that hold for all arms of the family at once (max-T, below);
     - `p` of no difference, two-sided; `p_adjusted`: after Holm, over the family;
+    - `margin`, a fraction, and `p_equivalence` of an effect outside +-margin: the larger p of two one-sided tests
+      (TOST: Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987); `p_equivalence_adjusted` after
+      Holm. `p_equivalence` is below half of 1 - confidence where the interval lies within the margin;
     - `minimum_detectable_effect`: found with a power of 80 % at Holm's first step, (t[1 - alpha / (2 m)] + t[0.8])
       x standard_error with alpha = 1 - confidence and m arms in the family;
     - `verdict`: `helps` or `harms` where p_adjusted < alpha, else `no evidence`;
-    - `n_images, n_patients, n_classifiers, n_seeds` (of the cell with the fewest).
+    - `n_images, n_patients, n_classifiers, n_seeds` (of the classifier, in the cell with the fewest),
+      `n_generator_seeds, n_draws` (of the arm).
 
     Two families: the arms pooled over classifiers, of which the study's verdict speaks, and all single cells.
     Standard error to minimum detectable effect are NaN, and the verdict `no evidence`, where chance cannot be
     known: an arm or the baseline with one seed, a class of one test patient, or runs that all predict alike.
+    `margin` and the p values of equivalence are NaN where `margin` is None.
 
-    Patients are paired between arms, seeds are not. Variances come from a decomposition (`variance`), since a
-    bootstrap over few seeds crossed with patients is wrong in both directions. The max-T intervals come from
-    `replicates` bootstraps over patients (whole patients, jointly for all arms, by their influences) crossed with
-    normal draws of each cell's seeds: the quantile of the smallest p over the family, put back into each arm's own t.
-    `seed` starts the bootstrap; nothing else is random. 27 arms, 5 classifiers, 5 seeds, 217 images: about a second.
+    Patients are paired between arms, seeds are not; what counts as a seed says `grid`. Variances come from a
+    decomposition (`variance`), since a bootstrap over few seeds crossed with patients is wrong in both directions.
+    The max-T intervals come from `replicates` bootstraps over patients (whole patients, jointly for all arms, by
+    their influences) crossed with normal draws of each block's seeds: the quantile of the smallest p over the family,
+    put back into each arm's own t. `seed` starts the bootstrap; nothing else is random. 27 arms, 5 classifiers, 5
+    seeds, 217 images: about a second.
 
-    Raises StudyError for an unknown metric, and where no run, or no other arm, stands beside the baseline.
+    Raises StudyError for an unknown metric, and as `grid.build_grid`.
     """
+    differences = estimate_differences(predictions, baseline, metric)
+    effect = differences.effect
+    variance, degrees = differences.variance()
+    alpha = 1 - confidence
+    error = np.sqrt(variance)
+    reach = stats.t.isf(alpha / 2, degrees) * error
+    frame = differences.rows.assign(
+        metric=metric,
+        confidence=confidence,
+        effect=effect,
+        standard_error=error,
+        degrees=degrees,
+        low=effect - reach,
+        high=effect + reach,
+        p=2 * stats.t.sf(np.abs(effect) / error, degrees),
+        margin=np.nan if margin is None else margin,
+        p_equivalence=equivalence(effect, error, degrees, margin),
+        n_images=predictions.n_images,
+        n_patients=predictions.n_patients,
+    )
+    frame = frame.assign(**dict.fromkeys(OF_FAMILY, np.nan))
+    generator = np.random.default_rng(seed)
+    for members in (frame["classifier"] == "all", frame["classifier"] != "all"):
+        family = np.flatnonzero(members & frame["p"].notna())
+        if family.size:
+            level = simultaneous_level(differences, family, error[family], alpha, replicates, generator)
+            frame.loc[family, OF_FAMILY] = _of_family(frame.loc[family], alpha, level)
+    found = frame["p_adjusted"] < alpha
+    frame["verdict"] = np.select([found & (effect > 0), found & (effect < 0)], ["helps", "harms"], "no evidence")
+    return frame[COLUMNS]
+
+
+OF_FAMILY = ["low_simultaneous", "high_simultaneous", "p_adjusted", "p_equivalence_adjusted"]
+OF_FAMILY += ["minimum_detectable_effect"]
+COLUMNS = ["classifier", "arm", "generator", "dose", "metric", "effect", "standard_error", "degrees"]
+COLUMNS += ["confidence", "low", "high", "low_simultaneous", "high_simultaneous", "p", "p_adjusted"]
+COLUMNS += ["margin", "p_equivalence", "p_equivalence_adjusted", "minimum_detectable_effect", "verdict"]
+COLUMNS += ["n_images", "n_patients", "n_classifiers", "n_seeds", "n_generator_seeds", "n_draws"]
+
+
+def estimate_differences(predictions: Predictions, baseline: str, metric: str) -> Differences:
+    """The differences of all arms from `baseline`, pooled rows first. Raises StudyError as `compare_arms`."""
     grid = build_grid(predictions.runs, baseline)
     values, influences = values_and_influences(
         metric, predictions.truth, predictions.patients, predictions.probabilities
     )
-    noise = seed_noise(values, influences, grid.cell_of_run)
-    influence_means = cell_means(influences, grid.cell_of_run)
-    effect = grid.weights @ cell_means(values, grid.cell_of_run)
-    variance, degrees = difference_variance(grid.weights, influence_means, noise)
-    alpha = 1 - confidence
-    error = np.sqrt(variance)
-    p = 2 * stats.t.sf(np.abs(effect) / error, degrees)
-    frame = grid.rows.assign(
-        metric=metric, confidence=confidence, effect=effect, standard_error=error, degrees=degrees, p=p
-    )
-    reach = stats.t.isf(alpha / 2, degrees) * error
-    frame = frame.assign(low=effect - reach, high=effect + reach, p_adjusted=np.nan)
-    generator = np.random.default_rng(seed)
-    for members in (frame["classifier"] == "all", frame["classifier"] != "all"):
-        family = np.flatnonzero(members & frame["p"].notna())
-        if not family.size:
-            continue
-        level = simultaneous_level(
-            grid.weights[family], influence_means, noise, error[family], alpha, replicates, generator
-        )
-        reach = stats.t.isf(level / 2, degrees[family]) * error[family]
-        first_step = stats.t.isf(alpha / (2 * family.size), degrees[family])
-        frame.loc[family, "p_adjusted"] = holm(p[family])
-        frame.loc[family, "low_simultaneous"] = effect[family] - reach
-        frame.loc[family, "high_simultaneous"] = effect[family] + reach
-        frame.loc[family, "minimum_detectable_effect"] = (first_step + stats.t.ppf(POWER, degrees[family])) * error[
-            family
-        ]
-    found = frame["p_adjusted"] < alpha
-    frame["verdict"] = np.select([found & (effect > 0), found & (effect < 0)], ["helps", "harms"], "no evidence")
-    frame["n_images"], frame["n_patients"] = predictions.n_images, predictions.n_patients
-    return frame.reindex(columns=COLUMNS)
+    values, influences = grid.averages @ values, grid.averages @ influences
+    noise = seed_noise(values, influences, grid.block_of_replicate, grid.pools, grid.sources)
+    effect = grid.weights @ block_means(values, grid.block_of_replicate)
+    return Differences(grid.rows, grid.weights, effect, block_means(influences, grid.block_of_replicate), noise)
 
 
-COLUMNS = ["classifier", "arm", "generator", "dose", "metric", "effect", "standard_error", "degrees"]
-COLUMNS += ["confidence", "low", "high", "low_simultaneous", "high_simultaneous", "p", "p_adjusted"]
-COLUMNS += ["minimum_detectable_effect", "verdict", "n_images", "n_patients", "n_classifiers", "n_seeds"]
+def equivalence(effect: np.ndarray, error: np.ndarray, degrees: np.ndarray, margin: float | None) -> np.ndarray:
+    """The p of two one-sided t tests that each of D effects lies outside +-`margin`; NaN without a margin."""
+    if margin is None:
+        return np.full(len(effect), np.nan)
+    return stats.t.sf((margin - np.abs(effect)) / error, degrees)
 
 
-def build_grid(runs: pd.DataFrame, baseline: str) -> Grid:
-    """The cells of `runs` and the differences from `baseline`: pooled rows first, arms in the order of `runs`."""
-    cell_of_run, cells = pd.factorize(pd.MultiIndex.from_frame(runs[["classifier", "arm"]]))
-    position = {cell: index for index, cell in enumerate(cells)}
-    seeds = np.bincount(cell_of_run)
-    arms = runs.drop_duplicates("arm").set_index("arm")[["generator", "dose"]]
-    rows, weights = [], []
-    for pooled in (True, False):
-        for arm in arms.index.drop(baseline, errors="ignore"):
-            paired = [
-                classifier
-                for classifier in runs["classifier"].unique()
-                if (classifier, arm) in position and (classifier, baseline) in position
-            ]
-            for classifiers in [paired] if pooled and paired else [[one] for one in paired]:
-                weight = np.zeros(len(cells))
-                weight[[position[one, arm] for one in classifiers]] = 1 / len(classifiers)
-                weight[[position[one, baseline] for one in classifiers]] = -1 / len(classifiers)
-                weights.append(weight)
-                rows.append(
-                    {
-                        "classifier": "all" if pooled else classifiers[0],
-                        "arm": arm,
-                        "generator": arms.loc[arm, "generator"],
-                        "dose": arms.loc[arm, "dose"],
-                        "n_classifiers": len(classifiers),
-                        "n_seeds": int(seeds[weight != 0].min()),
-                    }
-                )
-    if not rows:
-        raise StudyError(
-            f"There is no arm to compare with the baseline arm {baseline}.",
-            ["one classifier at least needs runs of the baseline and of another arm; see arms and statistics.baseline"],
-        )
-    return Grid(cell_of_run, pd.DataFrame(rows), np.array(weights))
-
-
-def cell_means(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """The mean of `values` ([R] or [R, P]) over the runs of each cell; `cells` int [R]."""
-    sums = np.zeros((cells.max() + 1, *values.shape[1:]))
-    np.add.at(sums, cells, values)
-    return (sums.T / np.bincount(cells)).T
+def block_means(values: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """The mean of `values` ([T] or [T, P]) over the replicates of each block; `blocks` int [T]."""
+    sums = np.zeros((blocks.max() + 1, *values.shape[1:]))
+    np.add.at(sums, blocks, values)
+    return (sums.T / np.bincount(blocks)).T
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -160,27 +151,43 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def simultaneous_level(
-    weights: np.ndarray,
-    influences: np.ndarray,
-    noise: SeedNoise,
+    differences: Differences,
+    family: np.ndarray,
     errors: np.ndarray,
     alpha: float,
     replicates: int,
     generator: np.random.Generator,
 ) -> float:
-    """The level per difference at which all D hold together with a confidence of 1 - `alpha`.
+    """The level per difference at which all D of a family hold together with a confidence of 1 - `alpha`.
 
     The alpha quantile of the smallest two-sided p among the differences over bootstraps of patients and seeds without
     any effect (Westfall and Young, Resampling-Based Multiple Testing, 1993); between Bonferroni's and `alpha`.
-    `weights` [D, J], `influences` [J, P] means of cells, `errors` [D] standard errors.
+    `family` int [D], rows of `differences`; `errors` [D], their standard errors.
     """
-    patients = (weights @ influences).T
+    weights = differences.weights[family]
+    patients = (weights @ differences.influences).T
     n_patients = len(patients)
-    skill = np.sqrt(np.nan_to_num(noise.skill))
+    skill = np.sqrt(np.nan_to_num(differences.noise.skill))
     smallest = []
     for start in range(0, replicates, REPLICATES_AT_ONCE):
         size = min(REPLICATES_AT_ONCE, replicates - start)
         counts = generator.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=size)
         drawn = counts @ patients + (generator.standard_normal((size, len(skill))) * skill) @ weights.T
-        smallest.append(2 * stats.norm.sf(np.abs(drawn) / errors).min(axis=1))
+        smallest.append(2 * stats.norm.sf((np.abs(drawn) / errors).max(axis=1)))
     return float(np.clip(np.quantile(np.concatenate(smallest), alpha), alpha / len(weights), alpha))
+
+
+def _of_family(rows: pd.DataFrame, alpha: float, level: float) -> np.ndarray:
+    """The columns OF_FAMILY for the rows of a family, float [D, 5]; `level`: see `simultaneous_level`."""
+    error, degrees = rows["standard_error"].to_numpy(), rows["degrees"].to_numpy()
+    reach = stats.t.isf(level / 2, degrees) * error
+    first_step = stats.t.isf(alpha / (2 * len(rows)), degrees)
+    return np.column_stack(
+        [
+            rows["effect"] - reach,
+            rows["effect"] + reach,
+            holm(rows["p"].to_numpy()),
+            holm(rows["p_equivalence"].to_numpy()),
+            (first_step + stats.t.ppf(POWER, degrees)) * error,
+        ]
+    )

@@ -1,6 +1,6 @@
 """What all runs of a study said of the same test images, as aligned arrays."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +11,17 @@ import pandas as pd
 
 from synthworth.errors import StudyError
 
-NAMES = ["classifier", "arm", "generator", "dose", "seed"]
+# What may be repeated, the outermost first: the cross-validation, the training of a generator, the draw of its images
+# and the training of a classifier on them. A name of a run that is absent counts as 1.
+LEVELS = ["repeat", "generator_seed", "draw", "seed"]
+NAMES = ["classifier", "arm", "generator", "dose", *LEVELS]
 
 
 @dataclass(frozen=True)
 class Predictions:
     """Probabilities of R runs for the same n test images of K classes.
 
-    `runs`: frame of R rows with columns classifier, arm, generator, dose, seed.
+    `runs`: frame of R rows with columns classifier, arm, generator, dose and LEVELS.
     `classes`: the K class names, in the order of the probabilities.
     `truth`: int [n], the class of each image as its position in `classes`.
     `patients`: int [n], the patient of each image, 0 ... P-1.
@@ -42,16 +45,48 @@ class Predictions:
         return len(np.unique(self.patients))
 
 
-def read_predictions(runs: Iterable[Mapping[str, Any]]) -> Predictions:
-    """Reads the prediction files of runs, each named by classifier, arm, generator, dose, seed and `path`.
+def run_title(run: Mapping[str, Any]) -> str:
+    """A run in words, for messages: its files, where it has any."""
+    path = run.get("path") or Path(run["classifier"], run["arm"], str(run["seed"]))
+    return str(path) if isinstance(path, str | Path) else ", ".join(map(str, path))
 
-    A file is a CSV with columns `image`, `patient`, `class` and one `p_<class>` per class; the order of its rows is
-    of no importance. Raises StudyError as `align`.
+
+def full_name(run: Mapping[str, Any]) -> dict[str, Any]:
+    """All NAMES of a run, in their order; a level that it does not name is 1."""
+    return {name: run.get(name, 1) if name in LEVELS[:-1] else run[name] for name in NAMES}
+
+
+def name_files(names: Sequence[Mapping[str, Any]], files: Sequence[str | Path]) -> list[dict[str, Any]]:
+    """The runs with their prediction files as `path`: of each its folds', in the order of `names`.
+
+    Raises ValueError where the files cannot be dealt out evenly.
+    """
+    folds, rest = divmod(len(files), len(names))
+    if rest or not folds:
+        raise ValueError(f"{len(files)} files of predictions for {len(names)} runs")
+    return [{**name, "path": list(files[place * folds :][:folds])} for place, name in enumerate(names)]
+
+
+def read_predictions(runs: Iterable[Mapping[str, Any]]) -> Predictions:
+    """Reads the predictions of runs, each named by NAMES (see `full_name`) and `path`, as of `read_run`.
+
+    Raises StudyError as `align`.
     """
     runs = list(runs)
-    # Converters, since a class may be called "None" or "NA".
-    frames = [pd.read_csv(run["path"], converters=dict.fromkeys(["image", "patient", "class"], str)) for run in runs]
-    return align(runs, frames)
+    return align(runs, [read_run(run["path"]) for run in runs])
+
+
+def read_run(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+    """What a run said of the test images: its file, or the files of its folds, as one frame in the images' order.
+
+    A file is a CSV with columns `image`, `patient`, `class` and one `p_<class>` per class; the order of its rows is
+    of no importance.
+    """
+    paths = [path] if isinstance(path, str | Path) else path
+    # A class may be called "None" or "NA".
+    names = {"dtype": dict.fromkeys(["image", "patient", "class"], str), "keep_default_na": False, "na_values": [""]}
+    frame = pd.concat([pd.read_csv(file, **names) for file in paths])
+    return frame.sort_values("image", kind="stable", ignore_index=True)
 
 
 def align(runs: Iterable[Mapping[str, Any]], frames: Iterable[pd.DataFrame]) -> Predictions:
@@ -63,21 +98,21 @@ def align(runs: Iterable[Mapping[str, Any]], frames: Iterable[pd.DataFrame]) -> 
     runs, frames = list(runs), [frame.set_index("image").sort_index() for frame in frames]
     if not runs:
         raise StudyError("There are no predictions to compare.")
-    table = pd.DataFrame([{name: run[name] for name in NAMES} for run in runs])
+    table = pd.DataFrame([full_name(run) for run in runs])
     first = frames[0]
     columns = [column for column in first.columns if column.startswith("p_")]
     problems = []
     for run, frame in zip(runs, frames, strict=True):
-        name = str(run.get("path") or Path(run["classifier"], run["arm"], str(run["seed"])))
+        name = run_title(run)
         if [column for column in frame.columns if column.startswith("p_")] != columns:
             problems.append(f"{name}: other classes than in the first file; all runs need the classes of the config")
         elif not frame.index.is_unique:
-            problems.append(f"{name}: an image stands twice; each test image is predicted once")
+            problems.append(f"{name}: an image stands twice; each test image is predicted once, in one fold")
         elif not frame[["patient", "class"]].equals(first[["patient", "class"]]):
             problems.append(f"{name}: other images, patients or classes than in the first file; predict again")
         elif not np.isfinite(frame[columns].to_numpy(float)).all():
             problems.append(f"{name}: a probability is missing or infinite; did the training diverge?")
-    for row in table[table.duplicated(["classifier", "arm", "seed"])].itertuples():
+    for row in table[table.duplicated(["classifier", "arm", *LEVELS])].itertuples():
         problems.append(f"{row.classifier}, {row.arm}, seed {row.seed}: named twice")
     classes = tuple(column.removeprefix("p_") for column in columns)
     for unknown in sorted(set(first["class"]) - set(classes)):

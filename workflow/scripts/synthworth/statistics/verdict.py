@@ -8,13 +8,14 @@ import pandas as pd
 from synthworth.errors import StudyError
 
 
-def verdict(comparisons: pd.DataFrame, margin: float | None = None) -> dict[str, Any]:
+def verdict(comparisons: pd.DataFrame) -> dict[str, Any]:
     """The answer of a study, ready for JSON, from the rows of `compare_arms` pooled over classifiers.
 
     An arm `helps` or `harms` where its p adjusted over all arms says that it differs from the baseline; else there
-    is `no evidence`, with a reason: `equivalent` where the interval lies within +-`margin` (a fraction; two
-    one-sided tests, each at half of 1 - confidence), `inconclusive` where it does not, or no margin is given,
-    `unknown` where chance could not be estimated (see `compare_arms`).
+    is `no evidence`, with a reason: `equivalent` where it surely lies within the margin (`p_equivalence_adjusted` below
+    half of 1 - confidence, so that over all arms a wrong `equivalent` is as rare as a wrong `helps`, and the interval
+    lies within the margin too), `inconclusive` where it may not, or no margin is given, `unknown` where chance could
+    not be estimated (see `compare_arms`).
 
     The study's verdict speaks of the arms with synthetic images (dose above 0) alone; the others are controls, listed
     with their own verdicts and in the same family of tests. The study
@@ -32,9 +33,8 @@ def verdict(comparisons: pd.DataFrame, margin: float | None = None) -> dict[str,
     fractions.
 
     Returns the keys `verdict`, `best_arm`, `answer` (the sentence), `metric`, `margin`, `family` (how many arms the
-    p values are adjusted over), `arms` and `controls` (a mapping each from arm to `verdict`, `reason`, `effect`,
-    `standard_error`, `low`, `high`, `low_simultaneous`, `high_simultaneous`, `p`, `p_adjusted`,
-    `minimum_detectable_effect`, `n_images`, `n_patients`, `n_classifiers`, `n_seeds`); what is unknown is None.
+    p values are adjusted over), `arms` and `controls` (a mapping each from arm to `verdict`, `reason`, the
+    NUMBERS and COUNTS); what is unknown is None.
     Raises StudyError where no pooled row has synthetic images.
     """
     pooled = comparisons[comparisons["classifier"] == "all"].set_index("arm")
@@ -51,10 +51,10 @@ def verdict(comparisons: pd.DataFrame, margin: float | None = None) -> dict[str,
         "best_arm": best,
         "answer": sentence(overall, pooled, best),
         "metric": str(pooled["metric"].iloc[0]),
-        "margin": margin,
+        "margin": _number(pooled["margin"].iloc[0]),
         "family": int(pooled["p"].notna().sum()),
-        "arms": {arm: _describe(row, margin) for arm, row in synthetic.iterrows()},
-        "controls": {arm: _describe(row, margin) for arm, row in pooled[pooled["dose"] == 0].iterrows()},
+        "arms": {arm: _describe(row) for arm, row in synthetic.iterrows()},
+        "controls": {arm: _describe(row) for arm, row in pooled[pooled["dose"] == 0].iterrows()},
     }
 
 
@@ -67,6 +67,8 @@ def sentence(overall: str, pooled: pd.DataFrame, best: str) -> str:
         f"{_count(row['n_images'], 'test image')} of {_count(row['n_patients'], 'patient')} "
         f"and {_count(row['n_seeds'], 'seed')}"
     )
+    if row["n_generator_seeds"] > 1:
+        size += f" of each of {row['n_generator_seeds']} trained generators"
     metric = str(row["metric"]).replace("_", " ").replace("f1", "F1").replace("auroc", "AUROC")
     effect = f"{_points(row['effect'])} points of {metric}"
     if pd.isna(row["standard_error"]):
@@ -98,22 +100,25 @@ def sentence(overall: str, pooled: pd.DataFrame, best: str) -> str:
     return f"No evidence that synthetic data helps or harms: best arm {best}, {effect}; {seen}."
 
 
-def _describe(row: pd.Series, margin: float | None) -> dict[str, Any]:
+def _describe(row: pd.Series) -> dict[str, Any]:
     reason = None
     if pd.isna(row["standard_error"]):
         reason = "unknown"
     elif row["verdict"] == "no evidence":
-        equivalent = margin is not None and -margin < row["low"] and row["high"] < margin
+        equivalent = row["p_equivalence_adjusted"] < (1 - row["confidence"]) / 2
         reason = "equivalent" if equivalent else "inconclusive"
     described: dict[str, Any] = {"verdict": row["verdict"], "reason": reason}
-    for name in NUMBERS:
-        described[name] = float(row[name]) if np.isfinite(row[name]) else None
+    described |= {name: _number(row[name]) for name in NUMBERS}
     return described | {name: int(row[name]) for name in COUNTS}
 
 
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
 NUMBERS = ["effect", "standard_error", "low", "high", "low_simultaneous", "high_simultaneous", "p", "p_adjusted"]
-NUMBERS += ["minimum_detectable_effect"]
-COUNTS = ["n_images", "n_patients", "n_classifiers", "n_seeds"]
+NUMBERS += ["p_equivalence", "p_equivalence_adjusted", "minimum_detectable_effect"]
+COUNTS = ["n_images", "n_patients", "n_classifiers", "n_seeds", "n_generator_seeds", "n_draws"]
 
 
 def _points(fraction: float) -> str:

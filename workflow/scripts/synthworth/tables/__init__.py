@@ -10,7 +10,7 @@ import pandas as pd
 
 from synthworth.cells import read_scores
 from synthworth.protocols import provenance
-from synthworth.tables import audits, cohort, effects, fidelity, papers
+from synthworth.tables import audits, chance, cohort, effects, fidelity, papers
 from synthworth.tables.layout import Table
 from synthworth.tables.typesetting import write_table
 
@@ -28,6 +28,9 @@ TABLES: dict[str, Callable[[pd.DataFrame, str], Table]] = {
     "detection": audits.detection,
     "memorization": audits.memorization,
     "effects": effects.effects,
+    "external_effects": effects.external_effects,
+    "components": lambda variances, _baseline: chance.components(variances),
+    "worth": lambda rows, _baseline: chance.worth(rows),
 }
 
 

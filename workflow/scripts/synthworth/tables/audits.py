@@ -11,6 +11,8 @@ MEMORIZATION_SCORES = {
     "gap": "Generalisation gap",
     "duplicates": "Duplicates (share)",
 }
+# Of false alarms: `memorization.power.SET_LEVEL`, which a table of cached scores need not import.
+LEVEL = 0.05
 
 
 def recognition(scores: pd.DataFrame, baseline: str) -> Table:
@@ -46,7 +48,7 @@ def memorization(scores: pd.DataFrame, baseline: str) -> Table:
     """The audit's scores of the chosen checkpoints, each beside what real images have, and its power."""
     chosen = scores[scores["selected"].eq(True)]
     text = [
-        f"{_number(row.value)} [{_number(row.low)}, {_number(row.high)}]{'; copies' if row.copying else ''}; "
+        f"{_number(row.value)} [{_number(row.low)}, {_number(row.high)}]{_copying(row.p, row.p_adjusted)}; "
         f"real {_number(row.reference_low)} to {_number(row.reference_high)}; power {100 * row.power:.0f} %"
         for row in chosen.itertuples()
     ]
@@ -58,12 +60,18 @@ def memorization(scores: pd.DataFrame, baseline: str) -> Table:
     remarks = [
         "Each score with its interval; what 95 % of equally many real images that were not trained on have; and its "
         f"power, the share that it finds of planted ones ({powers}).",
-        "`copies`: beyond what real images have, each score judged at 5 %: of "
-        f"{len(chosen)} scores {0.05 * len(chosen):.1f} would be so by chance. A score of little power says nothing "
-        "when it finds nothing.",
+        f"`copies`: beyond what real images have, at 5 % over all {len(chosen)} scores together (after Holm). "
+        f"`copies?`: at 5 % by itself, as {LEVEL * len(chosen):.1f} of so many would be by chance, and as power is "
+        "told. A score of little power says nothing when it finds nothing.",
     ]
     caption = "Does a generator copy its training images?"
     return Table(frame, caption, remarks if len(frame) else [], "Class")
+
+
+def _copying(p: float, adjusted: float) -> str:
+    if adjusted <= LEVEL:
+        return "; copies"
+    return "; copies?" if p <= LEVEL else ""
 
 
 def _number(value: float) -> str:

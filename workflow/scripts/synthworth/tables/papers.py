@@ -5,17 +5,21 @@
 
 import pandas as pd
 
-from synthworth.cells import accuracy_cells, mean_accuracy_changes, training_data
+from synthworth.cells import WITHOUT_COPIES, accuracy_cells, mean_accuracy_changes, training_data
 from synthworth.tables.layout import Table, grid, mean_and_sd, span
 
 PER_CLASS_METRICS = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
+# Columns of Table 5 that the paper has not.
+IMAGES = "Images (synthetic / real)"
+REFERENCE = "Reference split"
 
 
 def table5_fid(fidelity: pd.DataFrame) -> Table:
     """FID and, in brackets, MS-SSIM of the selected checkpoints: generators x classes (Table 5 of the paper).
 
     Means of the FID over classes (column) and over generators (row). Several extractors, or references, give a block
-    of rows each.
+    of rows each. Scores that have intervals or floors, which the paper's have not, show them right of the paper's
+    columns, for each class, with the numbers of images and the split that the real ones are of.
     """
     chosen = fidelity[fidelity["selected"].eq(True) & (fidelity["class"] != "all")]
     fid = chosen[chosen["metric"] == "fid"]
@@ -34,7 +38,8 @@ def table5_fid(fidelity: pd.DataFrame) -> Table:
             index=table.index,
         )
         text["Mean"] = table.mean(axis=1).map(_two_decimals)
-        text.loc["mean"] = [*table.mean().map(_two_decimals), ""]
+        text = text.join(_certainty(scores, classes))
+        text.loc["mean"] = pd.Series(table.mean().map(_two_decimals)).reindex(text.columns, fill_value="")
         text.insert(0, "Generator", text.index)
         text.insert(0, "Features", f"{extractor}, {reference}")
         blocks.append(text)
@@ -43,10 +48,11 @@ def table5_fid(fidelity: pd.DataFrame) -> Table:
             f"{span(scores['n_reference'])} real images of a class ({reference})."
         )
     columns = ["Features", "Generator", *classes, "Mean"]
-    frame = pd.concat(blocks, ignore_index=True)[columns] if blocks else pd.DataFrame(columns=columns)
+    frame = pd.concat(blocks, ignore_index=True).fillna("") if blocks else pd.DataFrame(columns=columns)
     if len(blocks) < 2:
         frame = frame.drop(columns="Features")
     caption = "FID (↓) at the selected checkpoints, with MS-SSIM in brackets"
+    remarks += _certainty_remarks(fid, frame.columns)
     remarks.append("FID depends on the number of images: compare it at equal numbers only.")
     candidates = fidelity[fidelity["metric"] == "fid"].groupby("generator", sort=False)["step"].nunique()
     if candidates.gt(1).any():
@@ -80,7 +86,7 @@ def table7_accuracy(cells: pd.DataFrame, baseline: str) -> Table:
     text = [mean_and_sd(row, factor=100) for _, row in accuracy.iterrows()]
     frame = grid(accuracy, ["added", "row"], "classifier", text, cells["classifier"].unique())
     frame = frame.rename(columns={"added": "Added per class", "row": "Training data"})
-    remarks = [f"Mean ± sd over n = {span(accuracy['n'])} training runs."]
+    remarks = [f"Mean ± sd over n = {span(accuracy['n'])} training runs.", *_copies_remarks(accuracy)]
     return Table(frame, "Accuracy (%) of classifiers on the test images", remarks, "Added per class")
 
 
@@ -92,6 +98,7 @@ def table8_accuracy_change(cells: pd.DataFrame, baseline: str) -> Table:
     remarks = [
         f"Change from the same classifier's {baseline}, averaged over doses.",
         "In the row of means each generator and dose has equal weight.",
+        *_copies_remarks(cells),
     ]
     return Table(frame.reset_index(drop=True), "Mean change of accuracy in percentage points", remarks)
 
@@ -127,9 +134,56 @@ def table9_per_class(cells: pd.DataFrame, baseline: str) -> Table:
     remarks = [
         f"Mean ± sd over n = {span(chosen['n'])} training runs of {classifier}, the most accurate classifier.",
         "Classifier and, of each generator, the arm were chosen by accuracy on the same images that are reported here.",
+        *_copies_remarks(chosen),
     ]
     caption = f"Precision, recall and F1 of each class ({classifier})" if classifier else "Scores of each class"
     return Table(frame, caption, remarks, "Metric")
+
+
+def _copies_remarks(cells: pd.DataFrame) -> list[str]:
+    if not cells["arm"].str.endswith(WITHOUT_COPIES).any():
+        return []
+    return [
+        f"…{WITHOUT_COPIES}: synthetic images that were flagged as copies are left out, and nothing takes their place."
+    ]
+
+
+def _certainty(scores: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """What the paper does not print beside an FID, a row per generator; no columns where there is none of it."""
+    intervals, floors = (name in scores and scores[name].notna().any() for name in ("low", "floor"))
+    rows = {}
+    for generator, own in scores.groupby("generator", sort=False):
+        by_class = own.drop_duplicates("class").set_index("class").reindex(classes)
+        row = {}
+        for name, score in by_class.iterrows():
+            row |= {f"{name}: interval": _interval(score["low"], score["high"])} if intervals else {}
+            row |= {f"{name}: floor": _two_decimals(score["floor"])} if floors else {}
+        rows[generator] = row | ({IMAGES: _numbers(by_class), REFERENCE: own["reference"].iloc[0]} if row else {})
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _certainty_remarks(fid: pd.DataFrame, columns: pd.Index) -> list[str]:
+    if IMAGES not in columns:
+        return []
+    remark = "Numbers of images that differ between classes stand in the order of the classes."
+    if "floor" not in fid or fid["floor"].isna().all():
+        return [remark]
+    numbers = f"{span(fid['floor_n_synthetic'])} and {span(fid['floor_n_reference'])}"
+    floor = f"Floor: the median FID between disjoint sets of real training images, {numbers} of a class."
+    return [remark, floor, "Intervals and floors are those of FID; those of MS-SSIM stand with all scores."]
+
+
+def _numbers(by_class: pd.DataFrame) -> str:
+    """Synthetic / real images: of each class, or once where the numbers are the same."""
+    sides = []
+    for column in ("n_synthetic", "n_reference"):
+        counts = ["none" if pd.isna(count) else f"{int(count)}" for count in by_class[column]]
+        sides.append(", ".join(counts if len(set(counts)) > 1 else counts[:1]))
+    return " / ".join(sides)
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if pd.isna(low) or pd.isna(high) else f"[{low:.2f}, {high:.2f}]"
 
 
 def _fid_and_similarity(fid: float, similarity: float | None) -> str:

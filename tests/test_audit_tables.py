@@ -1,0 +1,28 @@
+"""The table of the memorisation audit: what it calls copying, over all its scores together and by themselves."""
+
+import pandas as pd
+
+from synthworth.tables.audits import memorization
+
+
+def scores(*values):
+    """A score of a class for each (p, p_adjusted); the last is of a checkpoint that was not chosen."""
+    numbers = {"value": 0.4, "low": 0.1, "high": 0.9, "reference_low": 0.0, "reference_high": 0.2, "power": 0.5}
+    rows = [
+        {"generator": "ddpm", "class": str(place), "score": "gap", "p": p, "p_adjusted": adjusted, "power_of": "a copy"}
+        for place, (p, adjusted) in enumerate(values)
+    ]
+    selected = [True] * (len(rows) - 1) + [False]
+    return pd.DataFrame(rows).assign(**numbers, selected=selected)
+
+
+def test_copying_is_told_after_holm_and_what_is_so_by_itself_with_a_question_mark():
+    table = memorization(scores((0.001, 0.003), (0.03, 0.06), (0.5, 0.5), (0.0, float("nan"))), "baseline")
+    assert table.frame["Class"].tolist() == ["0", "1", "2"]
+    assert table.frame["Generalisation gap"].tolist() == [
+        "0.40 [0.10, 0.90]; copies; real 0.00 to 0.20; power 50 %",
+        "0.40 [0.10, 0.90]; copies?; real 0.00 to 0.20; power 50 %",
+        "0.40 [0.10, 0.90]; real 0.00 to 0.20; power 50 %",
+    ]
+    assert "over all 3 scores together (after Holm)" in table.remarks[1]
+    assert "as 0.2 of so many would be by chance" in table.remarks[1]

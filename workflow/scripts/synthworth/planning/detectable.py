@@ -1,0 +1,134 @@
+"""The smallest effect that a study could find, reckoned before anything is trained.
+
+The formula is that of `statistics.comparisons`: Holm's first step over the m arms, (t[1 - alpha / (2 m)] + t[0.8]) x
+standard error. Only the standard error is not known yet. Of a class with n images of as many patients, which are
+classified right with the recall r, its square is made of
+
+    r (1 - r) [training x (1 / runs of the arm + 1 / runs of the baseline) + arm] / n,
+
+where `training` and `arm` say how much of the variance of being right, r (1 - r), trainings and arms bring. What they
+are for one's own images nobody knows beforehand, so there are two assumptions, and the result is a range.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from synthworth.cells import accuracy_cells
+from synthworth.published import BASELINE, read_published
+from synthworth.statistics.comparisons import POWER
+
+# The test images of Schaudt et al. 2023 by class (Table 2).
+PUBLISHED_IMAGES = {"Bacterial": 19, "COVID-19": 23, "Fungal": 29, "Healthy": 130, "Viral": 16}
+# Of what patients contribute, as if it were normal.
+KURTOSIS = 3
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """What is assumed of chance.
+
+    `training`: how much trainings of one recipe differ about an image, as a share of r (1 - r): 0 where all say the
+    same, 1 where each guesses anew. `own_arm`: how much an arm differs from the baseline about an image in all
+    trainings of a classifier, as a share likewise; `shared_arm`: in those of all classifiers. `within_patients`: the
+    correlation of that between two images of a patient, 0 to 1. `recalls`: by class, r in [0, 1]; `unknown`: r (1 - r)
+    of other classes.
+    """
+
+    training: float
+    own_arm: float
+    shared_arm: float
+    within_patients: float
+    recalls: Mapping[str, float]
+    unknown: float
+
+
+def published_assumptions(folder: str | Path) -> tuple[Assumption, Assumption]:
+    """A favourable and an unfavourable assumption, from the published tables in `folder` (`published.read_published`).
+
+    The spread of accuracies over five runs in a cell of Table 7 says how much trainings differ: the lower and the upper
+    quartile of the 140 cells. What the cells' means differ by beyond that, over generators and doses, is the most that
+    arms can differ by about these images (true effects count, too); in the favourable case they do not differ. The part
+    of a single classifier counts twice, for the arm and for the baseline; the part that all classifiers share, which
+    comes with a generator's images, once. Recalls are those of the baseline of Table 9; for other classes r (1 - r) is
+    the mean of these, or 1/4, the largest there is.
+    """
+    cells = read_published(folder)["cells"]
+    recalls = cells[(cells["arm"] == BASELINE) & (cells["metric"] == "recall")].set_index("class")["mean"]
+    images = pd.Series(PUBLISHED_IMAGES)
+    doubt = recalls * (1 - recalls)
+    # The variance of being right, on average over the images.
+    whole = (doubt * images).sum() / images.sum()
+    accuracy = accuracy_cells(cells)
+    accuracy = accuracy[accuracy["n"] > 1]
+    # Printed deviations are those of a population.
+    variance = accuracy["sd"] ** 2 * accuracy["n"] / (accuracy["n"] - 1)
+    training = images.sum() * variance.quantile([0.25, 0.75]) / whole
+    own, shared = _between_arms(accuracy, variance)
+    classes = {_plain(name): value for name, value in recalls.items()}
+    scale = float(images.sum() / whole)
+    return (
+        Assumption(float(training.iloc[0]), 0.0, 0.0, 0.0, classes, float(doubt.mean())),
+        Assumption(float(training.iloc[1]), 2 * own * scale, shared * scale, 1.0, classes, 0.25),
+    )
+
+
+@dataclass(frozen=True)
+class Design:
+    """How a study compares an arm: runs of a classifier on the arm and on the baseline, classifiers, arms in all."""
+
+    runs: int
+    baseline_runs: int
+    classifiers: int
+    family: int
+    confidence: float
+    metric: str
+
+
+def detectable_effect(test: pd.DataFrame, design: Design, assumption: Assumption) -> float:
+    """The minimum detectable effect of an arm pooled over classifiers, a fraction of the metric; NaN with one run.
+
+    `test` has a row per test image, with `patient` and `class`. For accuracy images weigh alike, for every other
+    metric classes do: macro F1 and AUROC are reckoned as balanced accuracy.
+    """
+    if min(design.runs, design.baseline_runs) < 2:
+        return float("nan")
+    noise = assumption.training * (1 / design.runs + 1 / design.baseline_runs) / design.classifiers
+    noise += assumption.own_arm / design.classifiers + assumption.shared_arm
+    classes = test["class"].nunique()
+    variance, fourth = 0.0, 0.0
+    for name, rows in test.groupby("class"):
+        recall = assumption.recalls.get(_plain(name))
+        doubt = assumption.unknown if recall is None else recall * (1 - recall)
+        weight = 1 / len(test) if design.metric == "accuracy" else 1 / classes / len(rows)
+        counts = rows.groupby("patient").size().to_numpy()
+        by_patient = weight**2 * noise * doubt * (counts + assumption.within_patients * counts * (counts - 1))
+        variance += by_patient.sum()
+        fourth += KURTOSIS * (by_patient**2).sum()
+    patients = test["patient"].nunique()
+    # As `statistics.variance.difference_variance` has it.
+    degrees = np.clip(2 * variance**2 / max(fourth - variance**2 / patients, np.finfo(float).tiny), 1, patients - 1)
+    alpha = 1 - design.confidence
+    first_step = stats.t.isf(alpha / (2 * design.family), degrees)
+    return float((first_step + stats.t.ppf(POWER, degrees)) * np.sqrt(variance))
+
+
+def _between_arms(accuracy: pd.DataFrame, variance: pd.Series) -> tuple[float, float]:
+    """The variance of the cells' means, within a classifier and shared by all, beyond that of their runs."""
+    synthetic = accuracy[accuracy["dose"] > 0]
+    n = synthetic["n"].iloc[0]
+    classifiers = synthetic["classifier"].nunique()
+    alone = synthetic.groupby("classifier")["mean"].var().mean() - variance.mean() / n
+    means = synthetic.groupby(["generator", "dose"])["mean"].mean()
+    together = means.var() - variance.mean() / n / classifiers
+    own = max((alone - together) / (1 - 1 / classifiers), 0.0)
+    return float(own), float(max(alone - own, 0.0))
+
+
+def _plain(name: str) -> str:
+    """A class's name without case and marks: COVID-19 is covid19."""
+    return "".join(letter for letter in str(name).casefold() if letter.isalnum())
