@@ -3,8 +3,10 @@ import importlib
 import albumentations
 import numpy as np
 import pytest
+import torch
 
-from synthworth.classifiers.augmentation import evaluation_transform, training_augmentation
+from synthworth.classifiers.augmentation import training_augmentation
+from synthworth.classifiers.normalisation import normalised
 
 # Table 4 of Schaudt et al. 2023.
 PAPER = {
@@ -32,7 +34,7 @@ def image(size=64):
 
 def test_the_pipeline_is_the_papers_table_4():
     transform = training_augmentation(**PAPER, run_seed=0)
-    affine, tone, detail, colour, normalize = transform.pipeline.transforms
+    affine, tone, detail, colour = transform.pipeline.transforms
     assert (type(affine), affine.p) == (albumentations.ShiftScaleRotate, 1)
     assert affine.translate_percent == {"x": (-0.1, 0.1), "y": (-0.1, 0.1)}
     assert affine.scale == {"x": (0.5, 1.5), "y": (0.5, 1.5)}
@@ -57,7 +59,6 @@ def test_the_pipeline_is_the_papers_table_4():
     assert blur.blur_limit == motion.blur_limit == (3, 7)
     hue = colour.transforms[1]
     assert (hue.hue_shift_limit, hue.sat_shift_limit, hue.val_shift_limit) == ((-20, 20), (-30, 30), (-20, 20))
-    assert (normalize.mean, normalize.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @pytest.mark.parametrize(
@@ -88,11 +89,35 @@ def test_an_image_is_a_function_of_seed_epoch_and_position():
         assert not np.array_equal(first, different)
 
 
-def test_evaluation_only_normalizes():
-    result = evaluation_transform()(image(), 0, 0)
-    expected = (image() / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    assert result.dtype == np.float32
-    np.testing.assert_allclose(result, expected, atol=1e-5)
+def test_normalising_is_that_of_albumentations_bit_for_bit():
+    every_value = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
+    pixels = np.concatenate([every_value, image(16)[None], image(16)[None, ::-1]])
+    normalize = albumentations.Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), max_pixel_value=255.0)
+    result = normalised(torch.from_numpy(pixels))
+    assert (result.dtype, result.shape, result.is_contiguous()) == (torch.float32, (3, 3, 16, 16), True)
+    for own, picture in zip(result, pixels, strict=True):
+        assert np.array_equal(own.permute(1, 2, 0).numpy(), normalize(image=picture)["image"])
+    expected = (every_value[0, 5, 7] / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(result[0, :, 5, 7], expected, atol=1e-5)
+
+
+def test_the_choices_of_an_image_are_drawn_each_on_its_own(monkeypatch):
+    transform = training_augmentation(**PAPER, run_seed=0)
+    drawn = []
+    for place, choice in enumerate(transform.pipeline.transforms[1:]):
+        for option in choice.transforms:
+            own = (place, type(option).__name__)
+            monkeypatch.setattr(option, "get_params", lambda own=own, get=option.get_params: drawn.append(own) or get())
+    combinations = []
+    for position in range(300):
+        drawn.clear()
+        assert transform(image(16), 1, position).dtype == np.uint8
+        combinations.append(tuple(drawn))
+    # 3 x 3 x 2 full ones, and those with a stage left out, each in a tenth of the images.
+    assert len(set(combinations)) > 18
+    for place in range(3):
+        assert 0.83 < np.mean([place in {stage for stage, _ in combination} for combination in combinations]) < 0.96
+    assert np.mean([combination == () for combination in combinations]) < 0.02
 
 
 def test_albumentations_does_not_ask_the_network_for_a_newer_version(monkeypatch):

@@ -63,6 +63,7 @@ FIT = {
     "betas": (0.9, 0.999),
     "schedule": "per_epoch",
     "mixed_precision": "no",
+    "compile": False,
     "run_seed": 1,
     "workers": 0,
     "device": torch.device("cpu"),
@@ -125,7 +126,7 @@ def test_selection_loss_and_accuracy_are_those_of_the_selection_images(splits):
     training_table, _ = real_images(splits["train_images"], splits["train_index"], CLASSES)
     selection, _ = real_images(splits["select_images"], splits["select_index"], CLASSES)
     model = create_classifier("test_efficientnet", 2)
-    dataset = ImageDataset(training_table, lambda image, _epoch, _row: image.astype(np.float32) / 255)
+    dataset = ImageDataset(training_table, lambda image, _epoch, _row: image)
     state, history, epoch = fit(model, dataset, selection, **{**FIT, "stages": [Stage(np.arange(33), 1)]})
     model.load_state_dict(state)
     logits = training.predict(model, selection, torch.device("cpu"))
@@ -144,7 +145,7 @@ def test_a_fit_depends_on_its_seed_and_shows_each_epoch_anew(splits):
 
     def transform(image, epoch, row):
         seen.append((epoch, row))
-        return image.astype(np.float32) / 255
+        return image
 
     for model in (first, second):
         states.append(fit(model, ImageDataset(training_table, transform), selection, **FIT)[0])
@@ -163,7 +164,7 @@ def test_steps_are_in_training_mode_and_in_the_precision_asked_for(splits, mixed
     model = create_classifier("test_efficientnet", 2)
     passes = []
     model.register_forward_hook(lambda module, _inputs, logits: passes.append((module.training, logits.dtype)))
-    dataset = ImageDataset(training_table, lambda image, _epoch, _row: image.astype(np.float32) / 255)
+    dataset = ImageDataset(training_table, lambda image, _epoch, _row: image)
     fit(model, dataset, selection, **{**FIT, "stages": [Stage(np.arange(33), 2)], "mixed_precision": mixed_precision})
     assert passes == ([(True, kind)] * 4 + [(False, kind)] * 2) * 2
 
@@ -309,7 +310,7 @@ def test_only_an_epoch_of_the_last_stage_is_chosen(splits, monkeypatch):
     margins = iter([9.0, 8.0, 1.0, 3.0])
     labels = torch.nn.functional.one_hot(torch.tensor(selection.targets), 2)
     monkeypatch.setattr(training, "predict", lambda *_: labels * next(margins))
-    dataset = ImageDataset(training_table, lambda image, _epoch, _row: image.astype(np.float32) / 255)
+    dataset = ImageDataset(training_table, lambda image, _epoch, _row: image)
     stages = [Stage(np.arange(20, 33), 2), Stage(np.arange(20), 2)]
     _, history, epoch = fit(create_classifier("test_resnet", 2), dataset, selection, **{**FIT, "stages": stages})
     assert history["select_loss"].idxmin() == 0
@@ -397,7 +398,7 @@ def test_the_loss_of_a_mixture_is_that_of_soft_targets(splits):
     model = create_classifier("test_resnet", 2)
     seen = []
     model.register_forward_hook(lambda module, _, logits: seen.append(logits.detach()) if module.training else None)
-    dataset = ImageDataset(table, lambda image, _epoch, _row: image.astype(np.float32) / 255)
+    dataset = ImageDataset(table, lambda image, _epoch, _row: image)
     stage = Stage(np.arange(8), 1)
     _, history, _ = fit(model, dataset, table, **{**FIT, "stages": [stage], "objective": objective})
     rows = np.random.default_rng(seed(1, "order", 1)).permutation(8)
@@ -420,3 +421,41 @@ def test_a_loss_that_is_not_finite_names_the_step(splits, tmp_path, monkeypatch)
     monkeypatch.setattr(training, "cross_entropy", lambda *_: torch.tensor(math.inf))
     with pytest.raises(StudyError, match="epoch 1: the loss on the selection images is not finite"):
         train_classifier(**splits, **RECIPE, output=tmp_path / "run")
+
+
+def test_even_batches_are_all_of_one_size_and_leave_out_other_images_in_each_pass():
+    order = BatchOrder([Stage(np.arange(33), 6)], 8, run_seed=1, even=True)
+    seen = [batches(order, epoch) for epoch in range(1, 7)]
+    assert {len(batch) for passed in seen for batch in passed} == {8}
+    assert [len(passed) for passed in seen] == [len(order)] * 6 == [4] * 6
+    shown = [{row for batch in passed for _, row in batch} for passed in seen]
+    assert all(len(rows) == 32 for rows in shown)
+    assert len(set.intersection(*shown)) < 32
+    # As many steps as are asked for, whatever a pass has; fewer images than a batch stay one.
+    assert [len(b) for b in batches(BatchOrder([Stage(np.arange(20), 2)], 8, 1, steps=3, even=True), 2)] == [8] * 3
+    assert [len(b) for b in batches(BatchOrder([Stage(np.arange(5), 1)], 8, 1, even=True), 1)] == [5]
+
+
+def test_a_gpu_compiles_the_steps_alone_and_a_cpu_never_does(splits, monkeypatch):
+    training_table, _ = real_images(splits["train_images"], splits["train_index"], CLASSES)
+    selection, _ = real_images(splits["select_images"], splits["select_index"], CLASSES)
+    dataset = ImageDataset(training_table, lambda image, _epoch, _row: image)
+    asked, passes = [], []
+
+    def compile(model, **settings):
+        asked.append(settings)
+
+        def compiled(images):
+            passes.append((model.training, len(images)))
+            return model(images)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compile)
+    fit(create_classifier("test_efficientnet", 2), dataset, selection, **{**FIT, "compile": True})
+    assert asked == []
+
+    monkeypatch.setattr(training, "compiles", lambda wanted, _device: wanted)
+    fit(create_classifier("test_efficientnet", 2), dataset, selection, **{**FIT, "compile": True})
+    assert asked == [{"mode": "reduce-overhead", "dynamic": False}]
+    assert passes == [(True, 8)] * 12

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from house import HOUSE, TINY, planned
+from house import HOUSE, TINY
 from PIL import Image
 
 from synthworth.cells import OWN_TEST_SET
@@ -138,7 +138,7 @@ def test_the_whole_path_from_manifests_to_the_table(tmp_path):
             frame.to_csv(files[-1], index=False)
             names.append({"classifier": "c", "arm": arm, "generator": arm.split("+")[0], "dose": dose, "seed": seed})
     comparisons = tmp_path / "comparisons.csv"
-    write_comparisons(files, comparisons, names=names, baseline="baseline", replicates=50)
+    write_comparisons(files, comparisons, tmp_path / "components.csv", names=names, baseline="baseline", replicates=50)
     write_runs(files, tmp_path / "runs.csv", tmp_path / "cells.csv", names, list(CLASSES), 1)
     runs = pd.read_csv(tmp_path / "runs.csv")
     assert len(runs[runs["metric"] == "balanced_accuracy"]) == 6
@@ -197,13 +197,3 @@ def test_jobs_of_a_set_take_its_own_images_and_the_study_s_models(study, tmp_pat
     assert inputs.test_data(wildcards)["classifier"].startswith("results/{study}/classifiers/")
     assert json.loads(specs.render_images(wildcards))["manifest"] == "results/tiny/phantoms/manifest.csv"
     assert "external" not in json.loads(specs.inspect_images(wildcards))
-
-
-def test_a_set_that_comes_later_runs_only_what_is_new(finished, tmp_path):
-    labels = {"healthy": "healthy", "viral pneumonia": "viral"}
-    manifest = make_manifest(tmp_path, [(image, patient, labels[label]) for image, patient, label in THEIRS])
-    arguments = ("--configfile", TINY, "--config", f"dataset={{external: {{b: {manifest}}}}}")
-    ones = ("inspect_images", "check_external", "render_images", "collect_runs", "compare_arms", "collect_external")
-    # Three arms with two seeds are tested on it.
-    expected = dict.fromkeys((*ones, "render_table", "write_report", "all"), 1) | {"evaluate_classifier": 6}
-    assert planned(finished, *arguments) == expected

@@ -53,7 +53,7 @@ def test_each_fold_has_the_jobs_of_a_study_and_the_statistics_run_once(jobs):
     assert part["train_classifier"] == part["evaluate_classifier"] == 6
     assert part["split_patients"] == part["describe_data"] == part["write_report"] == part["train_extractor"] == 1
     assert not set(part) & {*ONCE, *POOLED}
-    absent = ("table6_ratings", "external_effects")
+    absent = ("table6_ratings", "external_effects", "worth")
     own = [file for name, file in TABLE_SCORES.items() if file not in OF_PARTS and name not in absent]
     assert whole.pop("render_table") == len(own)
     assert whole.pop("draw_figure") == 2

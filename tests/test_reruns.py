@@ -4,6 +4,7 @@ import os
 import shutil
 from contextlib import contextmanager
 
+import pandas as pd
 import pytest
 from house import TINY, copy_house, planned, snakemake
 
@@ -13,7 +14,7 @@ AFTER_RUNS = {
     "compare_arms": 1,
     "compare_generators": 1,
     "reach_verdict": 1,
-    "render_table": 4,  # accuracy, its change, per class, effects
+    "render_table": 5,  # accuracy, its change, per class, effects, components
     "draw_figure": 2,  # accuracy change, effects
     "write_report": 1,
     "all": 1,
@@ -31,7 +32,7 @@ AFTER_SELECTION = AFTER_RUNS | {
     "synthesize_shard": 4,
     "train_classifier": 4,
     "evaluate_classifier": 4,
-    "render_table": 9,
+    "render_table": 10,
     # All but the other curves, which the tiny study has none of, and the self-test.
     "draw_figure": 7,
     "draw_synthetic_samples": 1,
@@ -98,7 +99,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
                 "synthesize_shard": 2,
                 "train_classifier": 2,
                 "evaluate_classifier": 2,
-                "render_table": 9,
+                "render_table": 10,
                 "draw_figure": 8,
                 "draw_synthetic_samples": 1,
                 "draw_generator_samples": 1,
@@ -121,7 +122,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
                 "train_classifier": 4,
                 "evaluate_classifier": 4,
                 "recognise_images": 1,
-                "render_table": 5,
+                "render_table": 6,
                 "draw_figure": 3,
                 "draw_synthetic_samples": 1,
                 "draw_generator_samples": 1,
@@ -160,7 +161,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
         ),
         pytest.param(
             ["statistics={confidence: 0.9}"],
-            {"compare_arms": 1, "reach_verdict": 1, "render_table": 1, "draw_figure": 1},
+            {"compare_arms": 1, "reach_verdict": 1, "render_table": 2, "draw_figure": 1},
             id="level",
         ),
     ],
@@ -183,7 +184,7 @@ EDITS = {
         "compare_arms": 1,
         "compare_generators": 1,
         "reach_verdict": 1,
-        "render_table": 1,
+        "render_table": 2,
         "draw_figure": 1,
     },
     "classifiers/evaluation.py": AFTER_RUNS | {"evaluate_classifier": 6},
@@ -237,7 +238,7 @@ def test_cached_scores_schedule_the_report_alone(finished, tmp_path):
     house = copy_house(tmp_path)
     shutil.copytree(finished / "results/tiny/scores", house / "cached")
     jobs = planned(house, "--configfile", TINY, "--config", "cached_scores=cached")
-    assert jobs == {"render_table": 11, "draw_figure": 8, "write_report": 1, "all": 1}
+    assert jobs == {"render_table": 12, "draw_figure": 8, "write_report": 1, "all": 1}
     snakemake(house, "--cores", "2", "--configfile", TINY, "--config", "cached_scores=cached")
     before, after = (path / "results/tiny/tables/table7_accuracy.csv" for path in (finished, house))
     assert before.read_bytes() == after.read_bytes()
@@ -251,3 +252,17 @@ def test_two_snakemakes_do_not_work_on_one_study(finished):
     output = snakemake(finished, "--cores", "1", "--configfile", TINY, "--forcerun", "write_report", check=False)
     assert "Another snakemake works on this study" in output
     os.close(handle)
+
+
+def test_an_external_test_set_that_comes_later_runs_only_what_is_new(finished, tmp_path):
+    # A dry run looks at no image.
+    rows = [(f"{number}.png", f"t{number}", ("healthy", "viral")[number % 2]) for number in range(4)]
+    for image, *_ in rows:
+        (tmp_path / image).touch()
+    manifest = tmp_path / "manifest.csv"
+    pd.DataFrame(rows, columns=["image", "patient", "label"]).to_csv(manifest, index=False)
+    arguments = ("--configfile", TINY, "--config", f"dataset={{external: {{b: {manifest}}}}}")
+    ones = ("inspect_images", "check_external", "render_images", "collect_runs", "compare_arms", "collect_external")
+    # Three arms with two seeds are tested on it.
+    expected = dict.fromkeys((*ones, "render_table", "write_report", "all"), 1) | {"evaluate_classifier": 6}
+    assert planned(finished, *arguments) == expected

@@ -34,6 +34,7 @@ rule train_classifier:
     threads: config["threads"]
     resources:
         gpu=1,
+        shares_gpu=1,
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
         runtime=720,
     params:
@@ -57,6 +58,7 @@ rule evaluate_classifier:
     threads: config["threads"]
     resources:
         gpu=1,
+        shares_gpu=1,
         mem_mb=8000,
         runtime=60,
     params:

@@ -4,7 +4,7 @@
 localrules:
     collect_fidelity,
     compare_generators,
-    measure_worth,
+    estimate_worth,
     reach_verdict,
 
 
@@ -64,21 +64,21 @@ rule compare_arms:
         "../scripts/compare_arms.py"
 
 
-rule measure_worth:
+rule estimate_worth:
     input:
         predictions=inputs.predictions,
         indices=inputs.training_indices,
     output:
         worth="results/{study}/scores/worth.csv",
     log:
-        "results/{study}/logs/measure_worth.log",
+        "results/{study}/logs/estimate_worth.log",
     conda:
         "../envs/stats.yaml"
     params:
-        spec=specs.measure_worth,
-        code=fingerprint("statistics.outputs", script="measure_worth"),
+        spec=specs.estimate_worth,
+        code=fingerprint("statistics.outputs", script="estimate_worth"),
     script:
-        "../scripts/measure_worth.py"
+        "../scripts/estimate_worth.py"
 
 
 rule compare_generators:

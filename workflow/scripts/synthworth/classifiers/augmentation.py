@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synthworth.classifiers.models import IMAGENET_MEAN, IMAGENET_STD
 from synthworth.seeds import seed
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 # Albumentations looks for a newer version of itself on the network at import: a stall on a machine without one.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-# uint8 image [size, size, 3], epoch, position in the training set -> float32 [size, size, 3].
+# uint8 image [size, size, 3], epoch, position in the training set -> uint8 [size, size, 3].
 Transform = Callable[[np.ndarray, int, int], np.ndarray]
 
 
@@ -61,8 +60,8 @@ def training_augmentation(
 
     An affine map always (shift and scale as fractions, rotation in degrees, black border); then with
     `one_of_probability` (0.9) each: CLAHE, brightness and contrast, or gamma (in percent); sharpen, blur or motion
-    blur (kernels from 3 to `blur_limit` pixels); brightness and contrast, or hue, saturation and value (of 255);
-    then ImageNet's mean and standard deviation. The result is a function of image, `run_seed`, epoch and position
+    blur (kernels from 3 to `blur_limit` pixels); brightness and contrast, or hue, saturation and value (of 255).
+    Images stay uint8: `normalised` does the rest. The result is a function of image, `run_seed`, epoch and position
     alone: the same in 0, 1 or 2 workers, another in each epoch.
     """
     # Only training needs them: evaluation starts without.
@@ -117,20 +116,7 @@ def training_augmentation(
                 ],
                 p=one_of_probability,
             ),
-            _normalize(),
         ]
     )
 
     return SeededTransform(pipeline, run_seed)
-
-
-def evaluation_transform() -> Transform:
-    """ImageNet's mean and standard deviation, nothing random."""
-    normalize = _normalize()
-    return lambda image, _epoch, _position: normalize(image=image)["image"]
-
-
-def _normalize() -> "albumentations.Normalize":
-    import albumentations
-
-    return albumentations.Normalize(mean=IMAGENET_MEAN, std=IMAGENET_STD, max_pixel_value=255.0, p=1.0)

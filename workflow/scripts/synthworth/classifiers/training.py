@@ -26,6 +26,7 @@ from synthworth.classifiers.augmentation import training_augmentation
 from synthworth.classifiers.batches import BatchOrder, Stage, starts
 from synthworth.classifiers.data import ImageDataset, ImageTable, real_images
 from synthworth.classifiers.models import create_classifier, save_classifier
+from synthworth.classifiers.normalisation import normalised
 from synthworth.classifiers.objectives import Objective, class_weights
 from synthworth.classifiers.prediction import default_device, predict
 from synthworth.errors import StudyError
@@ -67,6 +68,7 @@ def train_classifier(
     betas: tuple[float, float] = (0.9, 0.999),
     schedule: Schedule = "per_epoch",
     mixed_precision: Precision = "no",
+    compile: bool = False,
     workers: int = 0,
 ) -> None:
     """Trains one run and writes the folder `output`: the weights of the best epoch, their config, `history.csv`.
@@ -99,6 +101,7 @@ def train_classifier(
         betas=betas,
         schedule=schedule,
         mixed_precision=mixed_precision,
+        compile=compile,
         run_seed=run_seed,
         workers=workers,
         device=default_device(),
@@ -121,6 +124,7 @@ def fit(
     betas: tuple[float, float],
     schedule: Schedule,
     mixed_precision: Precision,
+    compile: bool,
     run_seed: int,
     workers: int,
     device: torch.device,
@@ -132,17 +136,21 @@ def fit(
     mean of `objective` over images), `select_loss` (cross-entropy), `select_accuracy` (a fraction) and `learning_rate`
     (of the last step). `schedule` is `per_epoch`, a cosine from `learning_rate` down over all epochs, or `per_batch`,
     the published code's (`learning_rates`). With a mixed precision the steps, and the losses that choose the epoch, are
-    computed under autocast, in channels-last layout and with the fused Adam. Raises StudyError where a loss is not
-    finite.
+    computed under autocast, in channels-last layout and with the fused Adam. With `compile`, on a GPU, the
+    passes of the steps are compiled and started as one (CUDA graphs): all batches are then of one size, and a pass
+    leaves out the images that fill none. Raises StudyError where a loss is not finite.
     """
+    compile = compiles(compile, device)
     mixed = mixed_precision != "no"
     model.to(device, memory_format=torch.channels_last if mixed else torch.contiguous_format)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, betas=betas, fused=mixed or None)
+    # Passes that choose the epoch go through the network itself: their last batch is of another size.
+    network = torch.compile(model, mode="reduce-overhead", dynamic=False) if compile else model
     epochs = sum(stage.epochs for stage in stages)
     cosine = learning_rates(optimizer, epochs, schedule)
     scaler = torch.amp.GradScaler(device.type, enabled=mixed_precision == "fp16")
     autocast = torch.autocast(device.type, PRECISIONS[mixed_precision], enabled=mixed)
-    order = BatchOrder(stages, batch_size, run_seed, steps)
+    order = BatchOrder(stages, batch_size, run_seed, steps, even=compile)
     loader = torch.utils.data.DataLoader(
         training,
         batch_sampler=order,
@@ -165,9 +173,9 @@ def fit(
             rate = optimizer.param_groups[0]["lr"]
             made += 1
             images, labels = (part.to(device, non_blocking=True) for part in (images, labels))
-            images, partner, share = objective.mix(images, seed(run_seed, "mixing", made))
+            images, partner, share = objective.mix(normalised(images), seed(run_seed, "mixing", made))
             with autocast:
-                logits = model(images).float()
+                logits = network(images).float()
                 loss = objective(logits, labels, weights)
                 if partner is not None:
                     loss = share * loss + (1 - share) * objective(logits, labels[partner], weights)
@@ -213,6 +221,11 @@ def learning_rates(
     """
     period = epochs if schedule == "per_epoch" else max(epochs - 1, 1)
     return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=period)
+
+
+def compiles(wanted: bool, device: torch.device) -> bool:
+    """Whether the steps are compiled where it is `wanted`: on a CPU they never are."""
+    return wanted and device.type == "cuda"
 
 
 def _stages(images: ArmImages, epochs: int, pretrain_share: float, weighed: int | None) -> list[Stage]:

@@ -58,7 +58,7 @@ class ClassifiersSpecs(ConfigSlices):
         }
 
     @canonical
-    def measure_worth(self, wildcards: Any) -> dict[str, Any]:
+    def estimate_worth(self, wildcards: Any) -> dict[str, Any]:
         """The runs, the arms that real images are held back from, and the level."""
         statistics = self.config["statistics"]
         return {key: statistics[key] for key in ("baseline", "confidence")} | {
