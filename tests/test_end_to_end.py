@@ -31,7 +31,7 @@ def test_every_stage_has_left_its_artifacts(finished):
     scores = {path.name for path in (results / "scores").iterdir()}
     assert scores == {
         *("demographics.csv", "classes.csv", "duplicates.csv", "fidelity.csv", "runs.csv", "cells.csv"),
-        *("comparisons.csv", "generators.csv", "verdict.json"),
+        *("comparisons.csv", "components.csv", "generators.csv", "verdict.json"),
         *("metric_selftest.csv", "metric_responses.csv", "recognition.csv", "confusion.csv", "detection.csv"),
         *("memorization_summary.csv", "memorization_power.csv"),
     }
@@ -42,6 +42,7 @@ def test_every_stage_has_left_its_artifacts(finished):
         "table7_accuracy",
         "table9_per_class",
         "effects",
+        "components",
         "fidelity",
         "recognition",
         "detection",

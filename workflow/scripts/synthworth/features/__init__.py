@@ -28,7 +28,9 @@ from synthworth.errors import StudyError
 from synthworth.files import replacing
 
 KINDS = ("inception", "clip", "xrv", "dinov2", "domain")
-BATCH_SIZE = 64
+# Images at a time. On a CPU more of them leave its caches, and their memory is asked of the system anew each time.
+GPU_BATCH_SIZE = 64
+CPU_BATCH_SIZE = 16
 
 # uint8 images [n, height, width, 1 or 3] -> float32 features [n, d]
 Extractor = Callable[[np.ndarray], np.ndarray]
@@ -123,17 +125,18 @@ def fetch_extractor(kind: str, weights: str | None, output: Path, config_key: st
             ) from error
 
 
-def load_extractor(kind: str, weights: Path, device: str | None = None, batch_size: int = BATCH_SIZE) -> Extractor:
+def load_extractor(kind: str, weights: Path, device: str | None = None, batch_size: int | None = None) -> Extractor:
     """The extractor of a kind (see above), from its folder.
 
     It maps uint8 images [n, height, width, 1 or 3] of any size, n > 0, to float32 features [n, d], in batches, and
     the same images always to the same features: full float32 precision, no choice of algorithms by timing. What else
-    is in a batch changes no more than rounding. `device` None is a GPU where there is one. StudyError for features
-    that are not finite.
+    is in a batch changes no more than rounding. `device` None is a GPU where there is one, `batch_size` None what suits
+    the device. StudyError for features that are not finite.
     """
     import torch
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    batch_size = batch_size or (CPU_BATCH_SIZE if device == "cpu" else GPU_BATCH_SIZE)
     features_of = _module(kind).load(Path(weights), device)
 
     def extractor(images: np.ndarray) -> np.ndarray:

@@ -41,6 +41,8 @@ def load(weights: Path, device: str) -> Callable[[np.ndarray], torch.Tensor]:
 
     def features_of(images: np.ndarray) -> torch.Tensor:
         resized = np.stack([resize(image) for image in with_channels(images, 3)])
-        return network(torch.from_numpy(resized).permute(0, 3, 1, 2).to(device))
+        # Its compiler takes longer than it saves on the images of a checkpoint.
+        with torch.jit.optimized_execution(False):
+            return network(torch.from_numpy(resized).permute(0, 3, 1, 2).to(device))
 
     return features_of

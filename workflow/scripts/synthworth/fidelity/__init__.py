@@ -58,8 +58,7 @@ def score(metric: str, synthetic: np.ndarray, reference: np.ndarray | None = Non
     if (reference is not None) != module.HAS_REFERENCE:
         raise ValueError(f"{metric} is computed {'against' if module.HAS_REFERENCE else 'without'} a reference")
     sets = (synthetic,) if reference is None else (reference, synthetic)
-    values = np.atleast_1d(getattr(module, metric)(*sets))
-    return dict(zip(module.NAMES, values.astype(float).tolist(), strict=True))
+    return _named(module, getattr(module, metric)(*sets))
 
 
 def score_checkpoint(
@@ -97,7 +96,10 @@ def score_checkpoint(
         shared = {column: names.get(column, name) for column in CHECKPOINT_COLUMNS} | _measure(names)
         shared |= {"n_synthetic": len(own), "n_reference": 0 if others is None else len(others)}
         try:
-            values = score(metric, own, others)
+            # All pairs of images are most of the time of a metric of them: they are made once, for value and interval.
+            of_rows = module.on_subsets(*((own,) if others is None else (others, own)))
+            exact = module.READS == "features"
+            values = score(metric, own, others) if exact else _named(module, of_rows(np.arange(len(own))))
         except StudyError as error:
             # A small class does not end the study: it has no such score.
             print(f"class {name}: {error}", flush=True)
@@ -111,7 +113,7 @@ def score_checkpoint(
             confidence=confidence,
             replicates=replicates,
             seed=seed,
-            prepare=module.on_subsets,
+            prepare=lambda *_, of_rows=of_rows: of_rows,
             patients=patients,
             prompts=own["prompt"] if module.READS == "prompted" else None,
         )
@@ -188,6 +190,10 @@ def metric_module(metric: str) -> ModuleType:
     if not hasattr(module, "READS"):
         raise StudyError("Unknown fidelity metric.", [f"fidelity.metrics: {metric!r} is not a metric of this study"])
     return module
+
+
+def _named(module: ModuleType, values: float | tuple[float, ...]) -> dict[str, float]:
+    return dict(zip(module.NAMES, np.atleast_1d(values).astype(float).tolist(), strict=True))
 
 
 # Items, the class of each and, of real ones, the patient.
