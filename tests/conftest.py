@@ -12,8 +12,10 @@ from house import TINY, copy_house, snakemake
 
 # Files are dealt to workers in this order, the longest first and all others after these. The first makes the finished
 # study, the third looks at it.
-FIRST = ["test_end_to_end.py", "test_learning.py", "test_reruns.py", "test_copier.py"]
-FIRST += ["test_known_answers.py", "test_workflow.py"]
+FIRST = [
+    *("test_end_to_end.py", "test_learning.py", "test_reruns.py", "test_copier.py"),
+    *("test_known_answers.py", "test_workflow.py"),
+]
 
 
 def pytest_collection_modifyitems(items):
