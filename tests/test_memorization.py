@@ -156,6 +156,8 @@ def test_duplicates_among_real_images_are_all_that_a_part_of_them_holds(phantoms
     assert score.p == pytest.approx(chance.sf(0))
     assert not score.copying
     assert _duplicates(images.assign(duplicate=False), twins, alarm, power, seed=0, trials=10).p == 1
+    # Of an odd number all are duplicates in one pair.
+    assert _duplicates(pd.DataFrame({"duplicate": [True] * 3}), twins, alarm, power, seed=0, trials=10).p > 0
 
 
 def test_power_is_measured_through_the_same_pipeline(train, held_out, reference, judge, phantoms):
@@ -263,6 +265,17 @@ def gaussian_rows(n, seed, train, held_out, held_out_queries=False):
     patients = [str(place) for place in range(len(held_out))]
     queries = held_out if held_out_queries else np.random.default_rng(seed).normal(size=(n, train.shape[1]))
     return compare_features(queries, train, held_out, patients, 0, held_out_queries)
+
+
+@pytest.mark.parametrize("trials", [19, 50, 400])
+def test_power_is_that_of_the_rule_by_which_a_set_says_copying(trials):
+    rng = np.random.default_rng(1)
+    train, held_out = rng.normal(size=(20, 3)), rng.normal(size=(20, 3))
+    real = gaussian_rows(0, 0, train, held_out, held_out_queries=True).assign(
+        patient=[str(place) for place in range(20)]
+    )
+    for own in set_powers(real, gaussian_rows(9, 0, train, held_out), 9, seed=0, trials=trials).values():
+        assert [own.p(value) <= 0.05 for value in own.null] == [value < own.critical for value in own.null]
 
 
 def test_alarms_of_whole_sets_are_false_as_seldom_as_told_and_find_copies_as_often_as_told():

@@ -44,8 +44,8 @@ def _arm(key: str, arm: Config) -> Iterator[str]:
             yield f"{key}.repeat_training_images: how many of each class? give `per_class`"
     elif repeats:
         yield f"{key}.repeat_training_images: an arm has either these or a `generator`; take one of them out"
-    if regime == "replace" and balance == "to_majority":
-        yield f"{key}.balance: `to_majority` fills up real images, and `regime: replace` has none"
+    if regime != "mix" and balance == "to_majority":
+        yield f"{key}.balance: `to_majority` fills up real images, and a stage of `regime: {regime}` has none"
     if regime == "replace" and arm.get("real_share", 1) != 1:
         yield f"{key}.real_share: `regime: replace` has no real images to hold back"
 

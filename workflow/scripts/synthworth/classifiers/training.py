@@ -8,7 +8,7 @@ How many optimiser steps a run makes hangs on its `budget`; let B(n) be the batc
 - `steps`: `epochs` times B(all real training images), whatever the arm. An epoch is as many steps as a pass over these,
   and the stream of shuffled batches goes on over its end.
 
-For all real training images alone, each once, both are the same.
+For all real training images alone, each once, both are the same (without `compile`).
 """
 
 from collections.abc import Mapping, Sequence

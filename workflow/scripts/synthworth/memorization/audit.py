@@ -323,7 +323,8 @@ def _duplicates(images: pd.DataFrame, twins: pd.DataFrame, alarm: Alarm, power: 
     chance = betabinom(pairs, reference * seen + 1, (1 - reference) * seen + 1)
     low, high = clopper_pearson(found, n)
     expected = [float(chance.ppf(level)) / pairs for level in (0.025, 0.975)]
-    p = float(chance.sf(-(-found // 2) - 1))
+    # Of an odd number the last one shares its partner's pair.
+    p = float(chance.sf(min(pairs, -(-found // 2)) - 1))
     power = replace(power, of="a perturbed copy, mean over perturbations")
     return Score("duplicates", found / n, low, high, n, reference, *expected, len(names), p, power)
 

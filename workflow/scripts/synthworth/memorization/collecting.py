@@ -17,7 +17,8 @@ def collect_audits(paths: Sequence[str], output: str) -> None:
     """
     frame = pd.concat([read_table(path) for path in paths], ignore_index=True)
     if "p" in frame:
-        chosen = frame["selected"].to_numpy(bool)
+        chosen = frame["selected"].eq(True).to_numpy()
         frame.insert(frame.columns.get_loc("p") + 1, "p_adjusted", np.nan)
-        frame.loc[chosen, "p_adjusted"] = multipletests(frame.loc[chosen, "p"], method="holm")[1]
+        if chosen.any():
+            frame.loc[chosen, "p_adjusted"] = multipletests(frame.loc[chosen, "p"], method="holm")[1]
     write_csv(frame, output)

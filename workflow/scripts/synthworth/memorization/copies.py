@@ -120,8 +120,8 @@ def _evened(image: np.ndarray, side: int) -> np.ndarray:
     return detail / np.sqrt(power + CONTRAST_FLOOR**2)
 
 
-# A job holds the images of several classes against the same training images.
-@functools.lru_cache(maxsize=1)
+# A job holds the images of several classes, each against themselves and then against the same training images.
+@functools.lru_cache(maxsize=2)
 def _thumbnails(points: ImageSet) -> np.ndarray:
     """The thumbnails of a set, image by image, at each zoom: float32 [n * zooms, 144]."""
     return np.stack([_thumbnail(image, zoom) for image in _grey(points.pixels) for zoom in ZOOMS])

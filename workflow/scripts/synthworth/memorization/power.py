@@ -199,8 +199,8 @@ def _rate(frames: Sequence[pd.DataFrame], asked: float) -> tuple[float, Rate]:
 
 
 def _set_power(name: str, values: np.ndarray, contrasts: np.ndarray, trials: int, degrees: int) -> SetPower:
-    # One in twenty and no more, whatever ties there are among few images.
-    critical = float(np.quantile(contrasts[0], SET_LEVEL, method="lower"))
+    # One in twenty and no more, counted as `SetPower.p` counts, whatever ties there are among few images.
+    critical = float(np.sort(contrasts[0])[max(0, int(SET_LEVEL * (trials + 1) + 1e-9) - 1)])
     rows = []
     for share, found in zip(SHARES, (contrasts[1:] < critical).sum(axis=1), strict=True):
         low, high = clopper_pearson(int(found), trials)

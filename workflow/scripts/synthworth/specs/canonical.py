@@ -26,6 +26,11 @@ class ConfigSlices:
         self.config = study.config
         self.seed = study.config["seeds"]["study"]
 
+    def _part(self, wildcards: Any) -> list[int]:
+        """What tells the seeds of a fold from those of the others; nothing without folds."""
+        part = self.study.parts.get(wildcards.study)
+        return [part.repeat, part.fold] if part else []
+
     def _provenance(self, wildcards: Any) -> dict[str, str]:
         part = self.study.parts.get(wildcards.study)
         study = f"{self.study.name}, {part.title}" if part else self.study.name

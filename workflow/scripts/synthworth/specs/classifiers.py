@@ -32,7 +32,10 @@ class ClassifiersSpecs(ConfigSlices):
                 "arm": self._images_of(arm),
                 "objective": _objective(arm),
                 "weigh_classes": arm.balance == "class_weights",
-                "run_seed": seed(self.seed, "run", wildcards.classifier, wildcards.arm, int(wildcards.seed)),
+                "run_seed": seed(
+                    *(self.seed, "run", wildcards.classifier, wildcards.arm, int(wildcards.seed)),
+                    *self._part(wildcards),
+                ),
             }
             | ({"pretrain_share": arm.pretrain_share} if arm.regime == "pretrain_then_finetune" else {})
         )

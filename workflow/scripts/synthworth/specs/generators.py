@@ -28,7 +28,7 @@ class GeneratorsSpecs(ConfigSlices):
             "name": entry["method"],
             "classes": classes,
             "settings": settings,
-            "seed": seed(self.seed, "generator", wildcards.generator, scope),
+            "seed": seed(self.seed, "generator", wildcards.generator, scope, *self._part(wildcards)),
         }
 
     @canonical
@@ -75,7 +75,7 @@ class GeneratorsSpecs(ConfigSlices):
         """The images by which a checkpoint is scored: the first ones of each class."""
         generator = wildcards.generator
         return {
-            "names": self._names(generator) | {"scope": wildcards.scope, "step": int(wildcards.step)},
+            "names": self._names(wildcards) | {"scope": wildcards.scope, "step": int(wildcards.step)},
             "subjects": [self._subject(generator, name) for name in self.study.classes_of(wildcards.scope)],
             "first": 0,
             "last": self.config["fidelity"]["images"] - 1,
@@ -87,14 +87,15 @@ class GeneratorsSpecs(ConfigSlices):
         """The images of a shard."""
         generator = wildcards.generator
         return {
-            "names": self._names(generator),
+            "names": self._names(wildcards),
             "subject": self._subject(generator, wildcards.label),
             "settings": self._sampling(generator),
         }
 
-    def _names(self, generator: str) -> dict[str, Any]:
-        method = self.config["generators"][generator]["method"]
-        return {"study_seed": self.seed, "generator": generator, "method": method}
+    def _names(self, wildcards: Any) -> dict[str, Any]:
+        method, part = self.config["generators"][wildcards.generator]["method"], self._part(wildcards)
+        study_seed = seed(self.seed, *part) if part else self.seed
+        return {"study_seed": study_seed, "generator": wildcards.generator, "method": method}
 
     def _subject(self, generator: str, name: str) -> dict[str, Any]:
         return {"name": name, "label": self.study.classes[name], "prompts": self._prompts(generator, [name])}
