@@ -126,14 +126,14 @@ def test_more_replicates_leave_those_there_are_as_they_are():
 
 
 def test_a_run_hangs_on_what_its_arm_does_and_on_nothing_else():
-    names = SimpleNamespace(classifier="resnet50", arm="baseline", seed="1")
+    names = SimpleNamespace(study=study().name, classifier="resnet50", arm="baseline", seed="1")
     plain = Specs(study()).train_classifier(names)
     idle = {"focal_gamma": 3.0, "mixing_alpha": 0.2, "pretrain_share": 0.1, "real_share": 1, "shuffled_labels": False}
     arms = {"baseline": idle, "ddpm": {}}
     assert Specs(study(arms=arms, seeds={"draws": [1, 2]})).train_classifier(names) == plain
     for change in ({"loss": "focal"}, {"mixing": "mixup"}, {"real_share": 0.5}, {"balance": "class_weights"}):
         changed = {"baseline": {}, "ddpm": {}, "x": change}
-        names = SimpleNamespace(classifier="resnet50", arm="x", seed="1")
+        names = SimpleNamespace(study=study().name, classifier="resnet50", arm="x", seed="1")
         spec, seeded = (json.loads(text) for text in (Specs(study(arms=changed)).train_classifier(names), plain))
         assert spec | {"run_seed": 0} != seeded | {"run_seed": 0}
 
