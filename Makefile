@@ -9,7 +9,7 @@ INSTALLED := .venv/requirements.lock
 .PHONY: demo test lint lock setup clean
 
 demo: setup
-	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
+	$(BIN)/python workflow/warm.py --cores $(CORES) --configfile config/demo.yaml
 	@echo "The report: $(CURDIR)/results/demo/report/index.html"
 
 test: setup lint

@@ -1,14 +1,15 @@
 """A copy of the house to run studies in, and what snakemake says that it would do there."""
 
+import atexit
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from functools import cache
 from pathlib import Path
+
+import warm
 
 HOUSE = Path(__file__).parents[1]
 PARTS = ["Snakefile", "config", "profiles", "resources", "workflow", "tests/configs"]
@@ -38,19 +39,10 @@ def environment() -> dict[str, str]:
 
 @cache
 def warm_python() -> str:
-    """A Python for Snakemake and its jobs whose processes begin with the libraries imported: that of warm.py."""
-    folder = Path(tempfile.mkdtemp(prefix="warm-"))
-    # The server goes with this process, and the folder with the server.
-    server = subprocess.Popen(
-        [sys.executable, "-P", str(HOUSE / "tests" / "warm.py"), str(folder)],
-        env=environment() | {"OMP_NUM_THREADS": "1"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-    )
-    while not (folder / "python").exists():
-        assert server.poll() is None, "the server of warm Pythons has not started"
-        time.sleep(0.05)
-    return str(folder / "python")
+    """A Python for Snakemake and its jobs whose processes begin with the libraries imported; it goes with this one."""
+    server = warm.warm_python()
+    atexit.register(server.__exit__, None, None, None)
+    return server.__enter__()
 
 
 def snakemake(folder: Path, *arguments: str, check: bool = True, warm: bool = True) -> str:
