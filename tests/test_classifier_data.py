@@ -6,7 +6,7 @@ import torch
 from synthworth.classifiers.arm_images import arm_images, oversampled
 from synthworth.classifiers.data import ImageDataset, real_images, synthetic_images
 from synthworth.errors import StudyError
-from synthworth.shards import write_shard
+from synthworth.shards import render_shard, write_shard
 
 CLASSES = ["healthy", "viral", "fungal"]
 
@@ -40,6 +40,17 @@ def shards(tmp_path):
     return paths
 
 
+def drawn(shards, size=8):
+    rendered = [shard.with_suffix(".npy") for shard in shards]
+    for shard, images in zip(shards, rendered, strict=True):
+        render_shard(shard, images, size)
+    return {"shards": shards, "rendered": rendered}
+
+
+def synthetic(shards, classes, per_class, size=8, **options):
+    return synthetic_images(**drawn(shards, size), classes=classes, per_class=per_class, **options)
+
+
 def content(table):
     return [(int(table.image(row)[0, 0, 0]), int(table.targets[row])) for row in range(len(table))]
 
@@ -71,32 +82,32 @@ def test_images_and_index_must_belong_together(tmp_path):
 
 
 def test_synthetic_images_are_the_first_of_each_class_and_a_nested_prefix(shards):
-    two, four = (content(synthetic_images(shards, CLASSES, k, 8)) for k in (2, 4))
+    two, four = (content(synthetic(shards, CLASSES, k)) for k in (2, 4))
     assert two == [(100, 0), (100, 1), (100, 2), (101, 0), (101, 1), (101, 2)]
     assert four[: len(two)] == two
     assert four[len(two) :] == [(value, target) for value in (102, 103) for target in range(3)]
 
 
 def test_a_later_draw_goes_on_where_the_first_ends_in_whatever_shard(shards):
-    second = content(synthetic_images(shards, CLASSES, 2, 8, first=2))
+    second = content(synthetic(shards, CLASSES, 2, first=2))
     assert second == [(100 + index, target) for index in (2, 3) for target in range(3)]
     later = [shard for shard in shards if shard.stem.endswith("b")]
-    assert content(synthetic_images(later, CLASSES, 1, 8, first=4)) == [(104, target) for target in range(3)]
-    assert content(synthetic_images(shards, CLASSES, [0, 2, 1], 8, first=1)) == [(101, 1), (101, 2), (102, 1)]
+    assert content(synthetic(later, CLASSES, 1, first=4)) == [(104, target) for target in range(3)]
+    assert content(synthetic(shards, CLASSES, [0, 2, 1], first=1)) == [(101, 1), (101, 2), (102, 1)]
     with pytest.raises(StudyError, match="class viral: 1 synthetic images from number 5 on, 2 are wanted"):
-        synthetic_images(shards, CLASSES, [1, 2, 0], 8, first=5)
+        synthetic(shards, CLASSES, [1, 2, 0], first=5)
 
 
 def test_too_few_or_doubled_synthetic_images_are_an_error(shards, tmp_path):
     with pytest.raises(StudyError, match="class viral: 6 synthetic images from number 0 on, 7 are wanted"):
-        synthetic_images(shards, CLASSES, 7, 8)
+        synthetic(shards, CLASSES, 7)
     with pytest.raises(StudyError, match="class fungal: 1 synthetic images") as error:
-        synthetic_images(shards[:5], CLASSES, 4, 8)
+        synthetic(shards[:5], CLASSES, 4)
     assert len(error.value.problems) == 1
     with pytest.raises(StudyError, match="class healthy: image 0 lies in two shards"):
-        synthetic_images([*shards, write_synthetic(tmp_path / "twice.parquet", "healthy", [0])], CLASSES, 1, 8)
+        synthetic([*shards, write_synthetic(tmp_path / "twice.parquet", "healthy", [0])], CLASSES, 1)
     with pytest.raises(StudyError, match="class viral: 0 synthetic images from number 0 on, 1 are wanted"):
-        synthetic_images([], CLASSES, 1, 8)
+        synthetic([], CLASSES, 1)
 
 
 def test_copies_are_left_out_and_nothing_takes_their_place(shards, tmp_path):
@@ -109,12 +120,12 @@ def test_copies_are_left_out_and_nothing_takes_their_place(shards, tmp_path):
         pd.DataFrame({"index": index, "similarity": 0.5}).assign(flagged=flagged).sample(frac=1, random_state=0).to_csv(
             flags[-1], index=False
         )
-    kept = content(synthetic_images(shards, CLASSES, 3, 8, flags))
-    assert kept == [row for row in content(synthetic_images(shards, CLASSES, 3, 8)) if row != (100, 0)]
+    kept = content(synthetic(shards, CLASSES, 3, copies=flags))
+    assert kept == [row for row in content(synthetic(shards, CLASSES, 3)) if row != (100, 0)]
     assert len(kept) == 8
     for path in flags[2:4]:
         pd.read_csv(path).assign(flagged=True).to_csv(path, index=False)
-    without = synthetic_images(shards, CLASSES, 3, 8, flags)
+    without = synthetic(shards, CLASSES, 3, copies=flags)
     assert set(without.targets) == {0, 2}
 
 
@@ -123,10 +134,10 @@ def test_shrinking_averages_instead_of_aliasing(tmp_path):
     stripes[:, :, ::4] = 200
     rows = {"label": "viral", "prompt": "", "generator": "g", "scope": "viral", "step": 1, "index": 0, "seed": 0}
     write_shard(tmp_path / "s.parquet", [stripes], pd.DataFrame([rows]))
-    shrunk = synthetic_images([tmp_path / "s.parquet"], ["viral"], 1, 8).image(0)[:, 1:-1]
+    shrunk = synthetic([tmp_path / "s.parquet"], ["viral"], 1).image(0)[:, 1:-1]
     # Taking every fourth column would give 0 or 200 everywhere; at the borders the filter has less to average.
     assert np.abs(shrunk.astype(int) - 50).max() < 10
-    assert synthetic_images([tmp_path / "s.parquet"], ["viral"], 1, 48).image(0).shape == (48, 48, 3)
+    assert synthetic([tmp_path / "s.parquet"], ["viral"], 1, size=48).image(0).shape == (48, 48, 3)
 
 
 def seen(arm, rows):
@@ -136,7 +147,7 @@ def seen(arm, rows):
 def test_an_arm_adds_to_the_same_real_rows(tmp_path, shards):
     split = write_split(tmp_path, ["healthy", "healthy", "viral", "fungal"])
     baseline = arm_images(*split, CLASSES)
-    arm = arm_images(*split, CLASSES, shards=shards, per_class=2)
+    arm = arm_images(*split, CLASSES, **drawn(shards), per_class=2)
     assert content(baseline.table) == seen(baseline, baseline.training) == [(0, 0), (1, 0), (2, 1), (3, 2)]
     assert content(arm.table)[:4] == content(baseline.table)
     assert sorted(content(arm.table)[4:]) == sorted((100 + i, target) for i in range(2) for target in range(3))
@@ -147,7 +158,7 @@ def test_an_arm_adds_to_the_same_real_rows(tmp_path, shards):
 
 def test_regimes_say_which_images_a_stage_sees(tmp_path, shards):
     split = write_split(tmp_path, ["healthy", "healthy", "viral", "fungal"])
-    images = {"shards": shards, "per_class": 2, "first": 1}
+    images = {**drawn(shards), "per_class": 2, "first": 1}
     added = [(value, target) for value in (101, 102) for target in range(3)]
     replace = arm_images(*split, CLASSES, regime="replace", **images)
     assert seen(replace, replace.training) == added
@@ -160,16 +171,16 @@ def test_regimes_say_which_images_a_stage_sees(tmp_path, shards):
 
 def test_synthetic_images_fill_up_to_the_majority(tmp_path, shards):
     split = write_split(tmp_path, ["healthy"] * 5 + ["viral"] * 4 + ["fungal"])
-    arm = arm_images(*split, CLASSES, shards=shards, per_class=4, balance="to_majority")
+    arm = arm_images(*split, CLASSES, **drawn(shards), per_class=4, balance="to_majority")
     assert seen(arm, arm.training)[10:] == [(100, 1), (100, 2), (101, 2), (102, 2), (103, 2)]
     with pytest.raises(StudyError, match="class fungal: 4 images are lacking to the 5 .* `per_class` to 4") as error:
-        arm_images(*split, CLASSES, shards=shards, per_class=3, balance="to_majority")
+        arm_images(*split, CLASSES, **drawn(shards), per_class=3, balance="to_majority")
     assert len(error.value.problems) == 1
 
 
 def test_shuffled_labels_are_a_permutation_over_all_synthetic_images(tmp_path, shards):
     split = write_split(tmp_path, ["healthy"] * 7 + ["viral"] * 4 + ["fungal"])
-    images = {"shards": shards, "per_class": 6, "balance": "to_majority"}
+    images = {**drawn(shards), "per_class": 6, "balance": "to_majority"}
     true, shuffled, again, other = (
         arm_images(*split, CLASSES, **images, shuffle_seed=seed, run_seed=run_seed)
         for seed, run_seed in ((None, 1), (1, 1), (1, 2), (2, 1))
@@ -229,10 +240,10 @@ def test_oversampling_brings_every_class_of_a_stage_to_the_largest(tmp_path, sha
     assert len({value for value, target in content(arm.table)[30:] if target == 2}) > 2
     rows = [oversampled(arm.table.targets[:30], run_seed).tolist() for run_seed in (1, 1, 2)]
     assert rows[0] == rows[1] != rows[2]
-    replace = arm_images(*split, CLASSES, shards=shards, per_class=2, balance="oversample", regime="replace")
+    replace = arm_images(*split, CLASSES, **drawn(shards), per_class=2, balance="oversample", regime="replace")
     assert all(value >= 100 for value, _ in seen(replace, replace.training))
     staged = arm_images(
-        *split, CLASSES, shards=shards, per_class=2, balance="oversample", regime="pretrain_then_finetune", run_seed=1
+        *split, CLASSES, **drawn(shards), per_class=2, balance="oversample", regime="pretrain_then_finetune", run_seed=1
     )
     assert (len(staged.training), len(staged.pretraining)) == (60, 6)
     assert all(value < 100 for value, _ in seen(staged, staged.training))
@@ -247,7 +258,7 @@ def test_a_class_without_a_training_image_is_an_error(tmp_path, shards):
         flags.append(tmp_path / f"{shard.stem}.csv")
         index = pd.read_parquet(shard, columns=["index"])["index"]
         pd.DataFrame({"index": index, "flagged": "viral" in shard.name}).to_csv(flags[-1], index=False)
-    images = {"shards": shards, "copies": flags, "per_class": 2}
+    images = {**drawn(shards), "copies": flags, "per_class": 2}
     assert len(arm_images(*split, CLASSES, **images).training) == 3 + 4
     for regime in ("replace", "pretrain_then_finetune"):
         with pytest.raises(StudyError, match="class viral: no training image"):

@@ -15,7 +15,7 @@ from synthworth.classifiers.objectives import Objective, class_weights
 from synthworth.classifiers.training import fit, learning_rates, train_classifier
 from synthworth.errors import StudyError
 from synthworth.seeds import seed
-from synthworth.shards import write_shard
+from synthworth.shards import render_shard, write_shard
 
 CLASSES = ["left", "right"]
 LOSSES = ["train_loss", "select_loss", "select_accuracy"]
@@ -262,15 +262,17 @@ def test_a_stage_comes_after_the_other(steps, sizes):
 
 @pytest.fixture
 def shards(tmp_path):
-    """Twelve synthetic images of each class, all of them black."""
-    paths = []
+    """Twelve synthetic images of each class, all of them black, as shards and as arrays."""
+    paths, rendered = [], []
     for name in CLASSES:
         rows = pd.DataFrame({"index": range(12)}).assign(
             label=name, prompt="", generator="g", scope=name, step=1, seed=0
         )
         paths.append(tmp_path / f"{name}.parquet")
         write_shard(paths[-1], [np.zeros((12, 32, 32, 1), np.uint8)], rows)
-    return paths
+        rendered.append(tmp_path / f"{name}.npy")
+        render_shard(paths[-1], rendered[-1], 32)
+    return {"shards": paths, "rendered": rendered}
 
 
 @pytest.mark.parametrize(
@@ -291,7 +293,7 @@ def test_the_steps_of_an_arm_hang_on_the_budget(splits, shards, tmp_path, arm, e
     recipe = {**RECIPE, "epochs": 3, "architecture": "test_resnet", "arm": arm, "pretrain_share": 0.7}
     for budget, made in (("epochs", epochs), ("steps", steps)):
         output = tmp_path / budget
-        train_classifier(**splits, **recipe, budget=budget, shards=shards if "per_class" in arm else [], output=output)
+        train_classifier(**splits, **recipe, **(shards if "per_class" in arm else {}), budget=budget, output=output)
         history = pd.read_csv(output / "history.csv")
         assert history["steps"].tolist() == made
         if arm.get("regime") == "pretrain_then_finetune":

@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from synthworth import shards
-from synthworth.shards import COLUMNS, read_shard, write_shard
+from synthworth.resizing import resize
+from synthworth.shards import COLUMNS, read_shard, render_shard, write_shard
 
 
 def rows(count: int) -> pd.DataFrame:
@@ -95,3 +96,12 @@ def test_images_are_stored_as_they_were_encoded(tmp_path):
     assert column.path_in_schema == "image.bytes"
     assert column.compression == "UNCOMPRESSED"
     assert "PLAIN_DICTIONARY" not in column.encodings and "RLE_DICTIONARY" not in column.encodings
+
+
+def test_a_rendered_shard_is_its_images_resized_in_the_files_order(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (5, 24, 24, 1), dtype=np.uint8)
+    write_shard(tmp_path / "shard.parquet", [images], rows(5))
+    for size in (24, 8):
+        render_shard(tmp_path / "shard.parquet", tmp_path / "images.npy", size)
+        mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+        np.testing.assert_array_equal(mapped, resize(images, size))

@@ -35,7 +35,7 @@ rule train_classifier:
     resources:
         gpu=1,
         shares_gpu=1,
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=720,
     params:
         spec=specs.train_classifier,

@@ -33,6 +33,23 @@ rule synthesize_shard:
         "../scripts/synthesize_shard.py"
 
 
+rule render_shard:
+    input:
+        shard="results/{study}/synthesis/{generator}/{label}/images-{first}-{last}.parquet",
+    output:
+        images="results/{study}/synthesis/{generator}/{label}/images-{first}-{last}-{size}.npy",
+    log:
+        "results/{study}/logs/render_shard/{generator}/{label}/{first}/{last}/{size}.log",
+    conda:
+        "../envs/gpu.yaml"
+    resources:
+        mem_mb=4000,
+    params:
+        code=fingerprint("shards", script="render_shard"),
+    script:
+        "../scripts/render_shard.py"
+
+
 rule flag_copies:
     input:
         unpack(inputs.flagging),

@@ -10,6 +10,7 @@ with job(snakemake) as spec:
         images=Path(snakemake.input.images),
         index=Path(snakemake.input.index),
         shards=[Path(shard) for shard in snakemake.input.shards],
+        rendered=[Path(images) for images in snakemake.input.rendered],
         recognised=Path(snakemake.output.recognition),
         confused=Path(snakemake.output.confusion),
         **spec,

@@ -11,6 +11,7 @@ with job(snakemake) as spec:
         select_images=Path(snakemake.input.select_images),
         select_index=Path(snakemake.input.select_index),
         shards=[Path(shard) for shard in snakemake.input.shards],
+        rendered=[Path(images) for images in snakemake.input.rendered],
         copies=[Path(flags) for flags in snakemake.input.copies],
         pretrained=Path(snakemake.input.pretrained) if snakemake.input.pretrained else None,
         output=Path(snakemake.output.classifier),

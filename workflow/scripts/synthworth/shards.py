@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from synthworth.files import replacing
+from synthworth.resizing import resize
 
 # What is known of each image, with its type in Hugging Face's words.
 COLUMNS = {
@@ -73,6 +74,16 @@ def read_shard(
         parts = (part.field("bytes").to_pylist() for part in table["image"].chunks)
         images = list(pool.map(_decode, chain.from_iterable(parts)))
     return np.stack(images), table.select(list(columns)).to_pandas()
+
+
+def render_shard(shard: str | Path, output: str | Path, size: int) -> None:
+    """Writes the images of a shard, resized, as one array: .npy, uint8 [n, size, size, channels], in the file's order.
+
+    Decoded once for all classifiers, which map it into memory and share it.
+    """
+    images, _ = read_shard(shard, columns=())
+    with replacing(output) as temporary:
+        np.save(temporary, resize(images, size))
 
 
 def _encode_batches(batches: Iterable[np.ndarray], count: int) -> list[bytes]:

@@ -38,6 +38,7 @@ def arm_images(
     classes: Sequence[str],
     *,
     shards: Sequence[Path] = (),
+    rendered: Sequence[Path] = (),
     copies: Sequence[Path] = (),
     per_class: int = 0,
     first: int = 0,
@@ -49,7 +50,8 @@ def arm_images(
     hold_back_seed: int = 0,
     run_seed: int = 0,
 ) -> ArmImages:
-    """The images of an arm, from those of the split `train` and its `shards` (with `copies` as of `synthetic_images`).
+    """The images of an arm, from those of the split `train` and its `shards` (with `rendered` and `copies` as of
+    `synthetic_images`).
 
     Real images: all, or those of the share `real_share` of the patients of each class (`held_back`).
 
@@ -74,7 +76,7 @@ def arm_images(
     elif per_class > 0:
         counts = np.bincount(real.targets[kept], minlength=len(classes))
         wanted = _lacking(counts, classes, per_class) if balance == "to_majority" else per_class
-        synthetic = synthetic_images(shards, classes, wanted, real.size, copies, first)
+        synthetic = synthetic_images(shards, rendered, classes, wanted, copies, first)
         table = real.joined(synthetic if shuffle_seed is None else _shuffled(synthetic, shuffle_seed))
     added = np.arange(len(real), len(table))
     training = {"mix": np.concatenate([kept, added]), "replace": added, "pretrain_then_finetune": kept}[regime]

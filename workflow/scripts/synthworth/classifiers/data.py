@@ -11,8 +11,6 @@ import torch
 
 from synthworth.classifiers.augmentation import Transform
 from synthworth.errors import StudyError
-from synthworth.resizing import resize
-from synthworth.shards import read_shard
 
 
 @dataclass(frozen=True)
@@ -92,17 +90,17 @@ def real_images(images: Path, index: Path, classes: Sequence[str]) -> tuple[Imag
 
 def synthetic_images(
     shards: Sequence[Path],
+    rendered: Sequence[Path],
     classes: Sequence[str],
     per_class: int | Sequence[int],
-    size: int,
     copies: Sequence[Path] = (),
     first: int = 0,
 ) -> ImageTable:
     """The `per_class` images of each class (a number for all, or one for each) from number `first` on.
 
-    An image's number is its `index`, whatever shard it lies in; its class is the shards' `label`. The rows go by
-    number, then class: those of a smaller `per_class` are the first ones of a larger. Images of another size are
-    resized to `size` pixels. `copies`, one CSV for each shard where they are given, say which images are copies of
+    `rendered` are the shards' images as arrays (.npy, as of `shards.render_shard`), one for each of `shards`; they are
+    mapped into memory, not read. An image's number is its `index`, whatever shard it lies in; its class is the shards' `label`. The rows go by
+    number, then class: those of a smaller `per_class` are the first ones of a larger. `copies`, one CSV for each shard where they are given, say which images are copies of
     training images (columns index and flagged): of the `per_class` these are left out, and nothing takes their place.
     Raises StudyError where there are too few, and where an image of a class comes twice.
     """
@@ -131,16 +129,8 @@ def synthetic_images(
     if problems:
         raise StudyError("The synthetic images do not suffice", problems)
     rows = rows[~rows["copy"]].sort_values(["index", "target"], ignore_index=True)
-    sources = []
-    for position in sorted(rows["shard"].unique()):
-        own = rows["shard"] == position
-        images, _ = read_shard(shards[int(position)], columns=["label"])
-        sources.append(resize(images[rows.loc[own, "row"]], size))
-        rows.loc[own, "shard"] = len(sources) - 1
-        rows.loc[own, "row"] = np.arange(own.sum())
-    return ImageTable(
-        tuple(sources), rows["shard"].to_numpy(int), rows["row"].to_numpy(int), rows["target"].to_numpy(int)
-    )
+    sources = tuple(np.load(path, mmap_mode="r") for path in rendered)
+    return ImageTable(sources, rows["shard"].to_numpy(int), rows["row"].to_numpy(int), rows["target"].to_numpy(int))
 
 
 def _table(pixels: np.ndarray, targets: np.ndarray) -> ImageTable:

@@ -18,6 +18,7 @@ def recognise_images(
     images: Path,
     index: Path,
     shards: Sequence[Path],
+    rendered: Sequence[Path],
     recognised: Path,
     confused: Path,
     classes: Sequence[str],
@@ -28,7 +29,7 @@ def recognise_images(
 
     `classifier` is what `train_classifier` wrote, `images` (.npy) and `index` (.csv) are of a split that it was not
     trained on. `generators` are names, each with the number of images of each class, the first ones, that are judged;
-    `shards` are one for each class of each generator, in that order.
+    `shards` are one for each class of each generator, in that order, and `rendered` their arrays.
     """
     # Its own threads, one for each core of the machine, come on top of the process's.
     cv2.setNumThreads(0)
@@ -45,8 +46,8 @@ def recognise_images(
     held_out = judged(table, rows["patient"].to_numpy())
     synthetic = {}
     for place, (name, count) in enumerate(generators):
-        own = shards[place * len(classes) : (place + 1) * len(classes)]
-        synthetic[name] = judged(synthetic_images(own, classes, count, facts["size"]))
+        own = slice(place * len(classes), (place + 1) * len(classes))
+        synthetic[name] = judged(synthetic_images(shards[own], rendered[own], classes, count))
     for path, frame in (
         (recognised, recognition(classes, held_out, synthetic, confidence)),
         (confused, confusion(classes, held_out, synthetic)),

@@ -55,6 +55,7 @@ def train_classifier(
     augmentation: Mapping[str, float | Sequence[float]],
     run_seed: int,
     shards: Sequence[Path] = (),
+    rendered: Sequence[Path] = (),
     copies: Sequence[Path] = (),
     arm: Mapping[str, Any] | None = None,
     objective: Mapping[str, Any] | None = None,
@@ -73,7 +74,7 @@ def train_classifier(
 ) -> None:
     """Trains one run and writes the folder `output`: the weights of the best epoch, their config, `history.csv`.
 
-    Images and indices are those of the splits `train` and `select`. `shards`, `copies` and `arm`, keywords of
+    Images and indices are those of the splits `train` and `select`. `shards`, `rendered`, `copies` and `arm`, keywords of
     `arm_images`, say what it is trained on; of an arm that pretrains, the share `pretrain_share` of the epochs (at
     least one, and not all) is its first stage. `weigh_classes` has the classes of each stage weigh the same in the
     loss. `objective` holds the keywords of `Objective`, `augmentation` those of `training_augmentation` but the seed.
@@ -84,7 +85,14 @@ def train_classifier(
     # OpenCV's own threads, one for each core of the machine, would come on top of each worker's.
     cv2.setNumThreads(0)
     images = arm_images(
-        train_images, train_index, classes, shards=shards, copies=copies, run_seed=run_seed, **(arm or {})
+        train_images,
+        train_index,
+        classes,
+        shards=shards,
+        rendered=rendered,
+        copies=copies,
+        run_seed=run_seed,
+        **(arm or {}),
     )
     selection, _ = real_images(select_images, select_index, classes)
     torch.manual_seed(seed(run_seed, "weights"))

@@ -22,6 +22,11 @@ class ClassifiersInputs(StudyPaths):
             "shards": [
                 self._shard(arm.generator, label, first, last) for label in self.study.classes for first, last in shards
             ],
+            "rendered": [
+                self._rendered(arm.generator, label, first, last, entry["size"])
+                for label in self.study.classes
+                for first, last in shards
+            ],
             "copies": [
                 self._flags(arm.generator, label, first, last)
                 for label in self.study.classes

@@ -74,12 +74,18 @@ class FidelityInputs(StudyPaths):
         """A classifier of the baseline, the first one, the held-out real images and each generator's first shards."""
         baseline = self.config["statistics"]["baseline"]
         classifier = self.study.arms[baseline].classifiers[0]
+        size = self.config["classifiers"][classifier]["size"]
         run = f"{self.results}/classifiers/{classifier}/{baseline}/seed-{self.config['seeds']['runs'][0]}"
         return {
             "classifier": f"{run}/model",
-            "images": self._images("select", self.config["classifiers"][classifier]["size"]),
+            "images": self._images("select", size),
             "index": f"{self.results}/data/select/index.csv",
             "shards": self.all_first_shards(wildcards),
+            "rendered": [
+                self._rendered(generator, label, *self.study.shards(generator)[0], size)
+                for generator in self.study.synthesising()
+                for label in self.study.classes
+            ],
         }
 
     def detected(self, wildcards: Any) -> dict[str, Any]:

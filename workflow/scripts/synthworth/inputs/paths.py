@@ -45,6 +45,9 @@ class StudyPaths:
     def _shard(self, generator: str, label: str, first: int, last: int) -> str:
         return f"{self.results}/synthesis/{generator}/{label}/images-{first}-{last}.parquet"
 
+    def _rendered(self, generator: str, label: str, first: int, last: int, size: int) -> str:
+        return f"{self.results}/synthesis/{generator}/{label}/images-{first}-{last}-{size}.npy"
+
     def _extractor(self, name: str) -> str:
         own = self.config["fidelity"]["extractors"][name]["kind"] == "domain"
         return f"{self.results}/fidelity/extractors/{name}" if own else f"{self.home}/weights/{name}"
