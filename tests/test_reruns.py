@@ -30,6 +30,7 @@ AFTER_SELECTION = AFTER_RUNS | {
     "collect_memorization": 2,
     "draw_closest_pairs": 1,
     "synthesize_shard": 4,
+    "render_shard": 4,
     "train_classifier": 4,
     "evaluate_classifier": 4,
     "render_table": 10,
@@ -70,7 +71,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
         ),
         pytest.param(
             ["arms={baseline: {}, ddpm: {per_class: [4, 8, 12]}}"],
-            AFTER_RUNS | {"synthesize_shard": 2, "train_classifier": 2, "evaluate_classifier": 2},
+            AFTER_RUNS | {"synthesize_shard": 2, "render_shard": 2, "train_classifier": 2, "evaluate_classifier": 2},
             id="more images of each class",
         ),
         pytest.param(
@@ -97,6 +98,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
                 "collect_memorization": 2,
                 "draw_closest_pairs": 1,
                 "synthesize_shard": 2,
+                "render_shard": 2,
                 "train_classifier": 2,
                 "evaluate_classifier": 2,
                 "render_table": 10,
@@ -119,6 +121,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
             AFTER_RUNS
             | {
                 "synthesize_shard": 2,
+                "render_shard": 2,
                 "train_classifier": 4,
                 "evaluate_classifier": 4,
                 "recognise_images": 1,
