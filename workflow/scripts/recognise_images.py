@@ -9,6 +9,7 @@ with job(snakemake) as spec:
         classifier=Path(snakemake.input.classifier),
         images=Path(snakemake.input.images),
         index=Path(snakemake.input.index),
+        train_index=Path(snakemake.input.train_index) if snakemake.input.train_index else None,
         shards=[Path(shard) for shard in snakemake.input.shards],
         recognised=Path(snakemake.output.recognition),
         confused=Path(snakemake.output.confusion),

@@ -71,7 +71,10 @@ class FidelityInputs(StudyPaths):
         return [f"{folder}/features-{name}.csv" if name else f"{folder}/images.csv" for name in used]
 
     def recognised(self, wildcards: Any) -> dict[str, Any]:
-        """A classifier of the baseline, the first one, the held-out real images and each generator's first shards."""
+        """A classifier of the baseline, the first one, the held-out real images and each generator's first shards.
+
+        And the training images, where these say which findings synthetic ones are to show.
+        """
         baseline = self.config["statistics"]["baseline"]
         classifier = self.study.arms[baseline].classifiers[0]
         run = f"{self.results}/classifiers/{classifier}/{baseline}/seed-{self.config['seeds']['runs'][0]}"
@@ -79,6 +82,7 @@ class FidelityInputs(StudyPaths):
             "classifier": f"{run}/model",
             "images": self._images("select", self.config["classifiers"][classifier]["size"]),
             "index": f"{self.results}/data/select/index.csv",
+            "train_index": f"{self.results}/data/train/index.csv" if self.study.findings else [],
             "shards": self.all_first_shards(wildcards),
         }
 
