@@ -52,7 +52,8 @@ class Objective:
         if self.loss == "focal":
             losses = (-torch.expm1(-losses)).clamp_min(LEAST_DOUBT) ** self.focal_gamma * losses
         if class_weights is not None:
-            losses = (losses.T * class_weights[labels]).T
+            own = class_weights[labels]
+            losses = losses * (own if findings is None else own[:, None])
         return losses.mean() if findings is None else (losses * known).sum() / known.sum().clamp_min(1)
 
     def mix(self, images: torch.Tensor, mixing_seed: int) -> tuple[torch.Tensor, torch.Tensor | None, float]:
