@@ -14,7 +14,7 @@ from house import TINY, copy_house, snakemake
 # study, the third looks at it.
 FIRST = [
     *("test_end_to_end.py", "test_learning.py", "test_reruns.py", "test_copier.py"),
-    *("test_known_answers.py", "test_workflow.py"),
+    *("test_known_answers.py", "test_multilabel_study.py", "test_workflow.py"),
 ]
 
 

@@ -95,6 +95,7 @@ rule describe_data:
     conda:
         "../envs/stats.yaml"
     params:
+        spec=specs.describe_data,
         code=fingerprint("cohort", script="describe_data"),
     script:
         "../scripts/describe_data.py"

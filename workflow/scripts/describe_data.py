@@ -1,6 +1,7 @@
 from synthworth.job import job
 
-with job(snakemake):
+with job(snakemake) as spec:
     from synthworth.cohort import describe_data
 
-    describe_data(snakemake.input.indices, snakemake.input.near_duplicates, **dict(snakemake.output.items()))
+    outputs = dict(snakemake.output.items())
+    describe_data(snakemake.input.indices, snakemake.input.near_duplicates, **outputs, **spec)

@@ -11,7 +11,7 @@ OWN_TEST_SET = "test split"
 CELL_KEYS = ["classifier", "arm", "generator", "dose", "metric", "class"]
 TEXT_COLUMNS = [
     *("classifier", "arm", "generator", "metric", "class", "scope", "extractor", "reference", "score", "verdict"),
-    *("source", "test_set", "predicted", "degradation", "reading", "perturbation", "power_of"),
+    *("source", "test_set", "predicted", "finding", "status", "degradation", "reading", "perturbation", "power_of"),
 ]
 
 
@@ -74,6 +74,11 @@ def mean_accuracy_changes(cells: pd.DataFrame, baseline: str) -> pd.DataFrame:
 def accuracy_cells(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells of overall accuracy."""
     return cells[(cells["metric"] == "accuracy") & (cells["class"] == "all")]
+
+
+def are_findings(scores: pd.DataFrame) -> bool:
+    """Whether the classes of runs or cells are findings of a multi-label study: these alone have an AUROC each."""
+    return bool((scores["metric"] == "auroc").any())
 
 
 def training_data(cells: pd.DataFrame) -> pd.Series:

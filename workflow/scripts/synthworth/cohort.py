@@ -1,11 +1,12 @@
 """The cohort in numbers: who is in which split and class, and which pictures are there twice."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from synthworth.files import replacing
+from synthworth.findings import ABSENT, MASKED, PRESENT
 from synthworth.manifest import SPLITS, read_index
 
 ALL = "all"
@@ -13,6 +14,8 @@ UNKNOWN = "unknown"
 CONTRADICTORY = "contradictory"
 # Units of DICOM's age strings (058Y, 011M), which data sets hand on.
 UNITS_PER_YEAR = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
+# What the images of a split say of a finding.
+STATUS = {"present": PRESENT, "absent": ABSENT, "uncertain": MASKED}
 AGE_GROUPS = ["<20", *(f"{decade}–{decade + 9}" for decade in range(20, 90, 10)), "≥90"]
 
 
@@ -44,21 +47,35 @@ def demographics(index: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).reindex(columns=columns) if tables else pd.DataFrame(columns=columns)
 
 
-def class_counts(index: pd.DataFrame) -> pd.DataFrame:
+def class_counts(index: pd.DataFrame, findings: Sequence[str] = ()) -> pd.DataFrame:
     """Table 2 of Schaudt et al. 2023: `class`, `split`, `images`, `percent` (of the split's images) and `patients`.
 
     Classes in the order of the index, those of the group `all` last; splits in the order train, select, test. A
-    patient with images of two classes counts in each, but once in `all`.
+    patient with images of two classes counts in each, but once in `all`. Of a study of `findings` the same of each of
+    them, as rows of class `all` with a `finding` and its `status`: present, absent or uncertain (masked).
     """
-    everything = index.assign(**{"class": ALL})
-    both = pd.concat([index, everything])
-    names = [*dict.fromkeys(index["class"]), ALL]
-    grid = pd.MultiIndex.from_product([names, _present(index["split"])], names=["class", "split"])
-    groups = both.groupby(["class", "split"])["patient"]
+    if findings:
+        said = {value: status for status, value in STATUS.items()}
+        rows = [
+            _counts(index.assign(status=index[name].map(said)), "status", list(STATUS)).assign(
+                finding=name, **{"class": ALL}
+            )
+            for name in findings
+        ]
+        return pd.concat([class_counts(index), *rows], ignore_index=True)
+    counts = _counts(index, "class", dict.fromkeys(index["class"]))
+    return pd.concat([counts, _counts(index.assign(**{"class": ALL}), "class", [ALL])], ignore_index=True)
+
+
+def _counts(index: pd.DataFrame, column: str, names: Iterable[str]) -> pd.DataFrame:
+    """`column`, a value of `names` each, with `split`, `images`, `percent` (of the split's images) and `patients`."""
+    splits = _present(index["split"])
+    grid = pd.MultiIndex.from_product([list(names), splits], names=[column, "split"])
+    groups = index.groupby([column, "split"])["patient"]
     counts = pd.DataFrame({"images": groups.size(), "patients": groups.nunique()}).reindex(grid, fill_value=0)
-    totals = counts["images"].groupby("split").transform("max")
-    counts.insert(1, "percent", 100 * counts["images"] / totals)
-    return counts.reset_index()
+    counts = counts.reset_index()
+    counts.insert(3, "percent", 100 * counts["images"] / counts["split"].map(index["split"].value_counts()))
+    return counts
 
 
 def duplicates(index: pd.DataFrame, near_duplicates: pd.DataFrame) -> pd.DataFrame:
@@ -78,11 +95,13 @@ def duplicates(index: pd.DataFrame, near_duplicates: pd.DataFrame) -> pd.DataFra
     return frame.sort_values(["kind", "distance", "image_a", "image_b"], ignore_index=True)
 
 
-def describe_data(indices: Sequence[str | Path], near_duplicates: str | Path, **outputs: str | Path) -> None:
+def describe_data(
+    indices: Sequence[str | Path], near_duplicates: str | Path, *, findings: Sequence[str] = (), **outputs: str | Path
+) -> None:
     """Writes the tables `demographics`, `classes` and `duplicates` as CSV, each to its path in `outputs`.
 
     `indices` and `near_duplicates` are the CSVs of `splits.write_splits`; or an index of images that are in one split
-    now and in another then: they count as one split, `all`.
+    now and in another then: they count as one split, `all`. `findings` are columns of the indices.
     """
     index = pd.concat([read_index(path) for path in indices], ignore_index=True)
     if "split" not in index:
@@ -90,7 +109,7 @@ def describe_data(indices: Sequence[str | Path], near_duplicates: str | Path, **
     pairs = pd.read_csv(near_duplicates, dtype=str, keep_default_na=False).astype({"distance": int})
     tables = {
         "demographics": demographics(index),
-        "classes": class_counts(index),
+        "classes": class_counts(index, findings),
         "duplicates": duplicates(index, pairs),
     }
     for name, output in outputs.items():

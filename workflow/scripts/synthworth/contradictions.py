@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from synthworth.arm_contradictions import arm_contradictions
+from synthworth.findings import JOINT, NO_FINDING
 from synthworth.generators.growth import GROUP
+from synthworth.manifest import RESERVED as RESERVED_COLUMNS
+from synthworth.manifest import USED
 from synthworth.pipeline_folder import SIDES, check_folder, is_hub_id
 from synthworth.prompts import PLACEHOLDER
 
@@ -38,6 +41,7 @@ def contradictions(config: Config, root: Path) -> Iterator[str]:
     elif cached:
         yield from (f"cached_scores: {cached} has no {name}" for name in CACHED if not (root / cached / name).is_file())
     yield from _dataset(config["dataset"])
+    yield from _findings(config["dataset"])
     yield from _external(config, root)
     yield from _splits(config)
     yield from _unknown_names(config)
@@ -58,6 +62,23 @@ def _dataset(dataset: Config) -> Iterator[str]:
         yield "dataset.classes: `all` is no name for a class; rename it: {every: all}"
     if isinstance(given, Mapping) and len(set(given.values())) < len(given):
         yield "dataset.classes: two names have the same label; give each label one name"
+
+
+def _findings(dataset: Config) -> Iterator[str]:
+    findings, phantoms = dataset["findings"] or [], dataset.get("phantoms") or {}
+    for name in findings:
+        if name in (*USED, *RESERVED_COLUMNS, "all"):
+            yield f"dataset.findings: the column `{name}` has another meaning; rename it in the manifest"
+        elif name.casefold().replace(" ", "_") == NO_FINDING:
+            yield f"dataset.findings: `{name}` is no finding but the absence of all others; take it out"
+    if findings and dataset.get("folder"):
+        yield "dataset.findings: a folder per class says nothing of findings; write a manifest (dataset.manifest)"
+    drawn = {part for name in phantoms.get("patients", {}) for part in name.split(JOINT)}
+    if phantoms:
+        yield from (f"dataset.findings: no phantom patient has `{name}`" for name in findings if name not in drawn)
+    for key in ("uncertain_share", "unmentioned_share"):
+        if phantoms.get(key) and not findings:
+            yield f"dataset.phantoms.{key}: of which findings? name them in dataset.findings, or set it to 0"
 
 
 def _external(config: Config, root: Path) -> Iterator[str]:

@@ -8,6 +8,7 @@ import pandas as pd
 from synthworth.cells import OWN_TEST_SET, read_scores
 from synthworth.errors import StudyError
 from synthworth.files import replacing
+from synthworth.findings import ABSENT, PRESENT
 from synthworth.manifest import read_index
 from synthworth.splits import near_duplicates
 
@@ -17,12 +18,12 @@ PAIR_COLUMNS = ["image", "patient", "own_image", "own_patient", "own_split", "di
 SEEN = ("train", "select")
 
 
-def external_problems(index: pd.DataFrame, own: pd.DataFrame) -> Iterator[str]:
+def external_problems(index: pd.DataFrame, own: pd.DataFrame, findings: Sequence[str] = ()) -> Iterator[str]:
     """What keeps the images of `index` from being an external test set of a study whose images are `own`.
 
     Both are as of `ingestion.inspect_images`; `own` has a column `split`. No patient may be one of the study's, and no
     file the same, byte for byte, as one of its images, whatever their split. Two classes are needed, of each that there
-    is two patients.
+    is two patients; in a study of `findings` one of these, and of each that is there and not two patients on each side.
     """
     files = own.drop_duplicates("sha256").set_index("sha256")
     for row in index[index["sha256"].isin(files.index)].itertuples():
@@ -34,11 +35,30 @@ def external_problems(index: pd.DataFrame, own: pd.DataFrame) -> Iterator[str]:
             f"patient {patient!r} is one of the study's own ({split_of[patient]}); remove the patient's rows or, if it "
             "is somebody else, write another id (the hospital's name before it, say)"
         )
+    yield from _finding_problems(index, findings) if findings else _class_problems(index)
+
+
+def _class_problems(index: pd.DataFrame) -> Iterator[str]:
     patients = index.groupby("class")["patient"].nunique()
     if len(patients) < 2:
         yield f"all images are of class {patients.index[0]!r}; what tells classes apart needs two to be tested"
     for name in patients.index[patients < 2]:
         yield f"class {name!r}: one patient tells nothing of chance; add patients, or remove the class's rows"
+
+
+def _finding_problems(index: pd.DataFrame, findings: Sequence[str]) -> Iterator[str]:
+    with_it, without = (
+        {name: index.loc[index[name] == value, "patient"].nunique() for name in findings} for value in (PRESENT, ABSENT)
+    )
+    told = [name for name in findings if with_it[name] and without[name]]
+    if not told:
+        yield f"no finding is there and not ({', '.join(findings)}); one is needed that some patients have and some not"
+    for name in told:
+        if min(with_it[name], without[name]) < 2:
+            yield (
+                f"finding {name!r}: one patient {'with' if with_it[name] < 2 else 'without'} it tells nothing of "
+                "chance; add patients, or make the column -1 in all rows"
+            )
 
 
 def near_own_images(index: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
@@ -68,17 +88,23 @@ def near_own_images(index: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_external(
-    index: str | Path, own: Sequence[str | Path], output: str | Path, pairs: str | Path, *, splits: Sequence[str]
+    index: str | Path,
+    own: Sequence[str | Path],
+    output: str | Path,
+    pairs: str | Path,
+    *,
+    splits: Sequence[str],
+    findings: Sequence[str] = (),
 ) -> None:
     """Checks an index CSV as an external test set and writes it again as that of its test images.
 
     `own` are the CSVs of the study's splits, named `splits`. The pairs of `near_own_images` are written to `pairs`.
-    Raises a StudyError that lists the problems of `external_problems`.
+    Raises a StudyError that lists the problems of `external_problems`, which `findings` are as of.
     """
     rows = read_index(index)
     known = pd.concat([read_index(path).assign(split=split) for path, split in zip(own, splits, strict=True)])
     known = known.reset_index(drop=True)
-    problems = list(external_problems(rows, known))
+    problems = list(external_problems(rows, known, findings))
     if problems:
         raise StudyError(f"The external test set cannot be used (problems: {len(problems)}).", problems)
     with replacing(output) as temporary:

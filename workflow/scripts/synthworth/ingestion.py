@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PureWindowsPath
@@ -17,20 +17,27 @@ import pandas as pd
 
 from synthworth.errors import StudyError
 from synthworth.files import replacing
+from synthworth.findings import MASKED, Unmentioned
 from synthworth.images import decode, fit_image, perceptual_hash
 from synthworth.manifest import REQUIRED, SPLITS, list_folder, read_index, read_manifest
 from synthworth.progress import progress
 
 
 def inspect_images(
-    frame: pd.DataFrame, root: str | Path, classes: Mapping[str, str], threads: int = 1, external: bool = False
+    frame: pd.DataFrame,
+    root: str | Path,
+    classes: Mapping[str, str],
+    threads: int = 1,
+    external: bool = False,
+    findings: Sequence[str] = (),
 ) -> pd.DataFrame:
     """The index of a manifest's images, in its order; every image is decoded once.
 
-    `frame` as of `read_manifest`, its paths relative to `root`; `classes` is {name: label}. Columns: `image`,
-    `patient`, `label`, `class`, the manifest's others (`split` only where it says something), `sha256` of the file,
-    `hash` (`images.perceptual_hash`), `width` and `height` in pixels. Those of an `external` test set are all of one
-    split, whatever theirs says, and need not be of all classes. Raises one StudyError that lists every problem.
+    `frame` as of `read_manifest`, its paths relative to `root`; `classes` is {name: label}; `findings` are columns.
+    Columns: `image`, `patient`, `label`, `class`, the manifest's others (`split` only where it says something),
+    `sha256` of the file, `hash` (`images.perceptual_hash`), `width` and `height` in pixels. Those of an `external` test
+    set are all of one split, whatever theirs says, and need not be of all classes. Raises one StudyError that lists
+    every problem.
     """
     frame = frame.reset_index(drop=True)
     if "split" in frame and (external or not frame["split"].any()):
@@ -42,7 +49,7 @@ def inspect_images(
     problems += [(place, facts) for place, facts in enumerate(found) if isinstance(facts, str)]
     facts = pd.DataFrame([{} if isinstance(facts, str) else facts for facts in found], index=frame.index)
     if "sha256" in facts:
-        problems += _copy_problems(frame, facts["sha256"])
+        problems += _copy_problems(frame, facts["sha256"], findings)
     absent = [label for label in classes.values() if label not in set(frame["label"]) and not external]
     if problems or absent:
         lines = [f"{_where(frame, place)}: {problem}" for place, problem in sorted(problems)]
@@ -62,10 +69,16 @@ def write_index(
     folder: str | Path | None = None,
     threads: int = 1,
     external: bool = False,
+    findings: Sequence[str] = (),
+    unmentioned: Unmentioned = "absent",
 ) -> None:
-    """Inspects the images of a manifest or of a folder per class, as of `inspect_images`, and writes their index."""
-    frame = read_manifest(manifest) if manifest is not None else list_folder(folder)
-    index = inspect_images(frame, _root(manifest, folder), classes, threads, external)
+    """Inspects the images of a manifest or of a folder per class, as of `inspect_images`, and writes their index.
+
+    `findings` and `unmentioned` are as of `read_manifest`.
+    """
+    read = partial(read_manifest, findings=findings, unmentioned=unmentioned)
+    frame = read(manifest) if manifest is not None else list_folder(folder)
+    index = inspect_images(frame, _root(manifest, folder), classes, threads, external, findings)
     with replacing(output) as temporary:
         index.to_csv(temporary, index=False)
 
@@ -179,16 +192,23 @@ def _repetition_problems(frame: pd.DataFrame) -> Iterator[tuple[int, str]]:
             )
 
 
-def _copy_problems(frame: pd.DataFrame, hashes: pd.Series) -> Iterator[tuple[int, str]]:
-    """Files with the same content under two labels."""
+def _copy_problems(frame: pd.DataFrame, hashes: pd.Series, findings: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Files with the same content under two labels, or with a finding in one row and without it in another."""
     images = frame["image"].map(os.path.normpath)
     firsts: dict[str, int] = {}
     for place, digest in hashes.dropna().items():
         first = firsts.setdefault(digest, place)
-        if images[first] != images[place] and frame["label"][first] != frame["label"][place]:
+        if images[first] == images[place]:
+            continue
+        if frame["label"][first] != frame["label"][place]:
             labels = frame["label"][place], frame["label"][first]
             said = "labelled {!r} here and {!r} in".format(*labels)
             yield place, f"the same picture is {said} {_where(frame, first)}; keep the row whose label is right"
+        for name in findings:
+            here, there = frame[name][place], frame[name][first]
+            if here != there and MASKED not in (here, there):
+                said = f"has `{name}` {here} here and {there} in {_where(frame, first)}"
+                yield place, f"the same picture {said}; keep the row that is right"
 
 
 def _inspect(root: Path, image: str) -> dict[str, str | int] | str:

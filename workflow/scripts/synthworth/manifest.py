@@ -5,32 +5,45 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from synthworth.errors import StudyError
+from synthworth.findings import Unmentioned, as_indexed, field_problems, joint_labels
 
 REQUIRED = ("image", "patient", "label")
 SPLITS = ("train", "select", "test")
 # Columns that the index adds; `row` is the line of the manifest, for messages.
 ADDED = ("class", "sha256", "hash", "width", "height")
 RESERVED = (*ADDED, "row")
+# Columns that mean something where a manifest has them.
+USED = (*REQUIRED, "split", "view", "age", "sex", "text")
 
 EXAMPLE = """A manifest is a CSV file with a row per image, paths relative to it:
     image,patient,label
     images/0001.png,p001,healthy
     images/0002.dcm,p002,viral"""
+EXAMPLE_OF_FINDINGS = """A manifest of findings has a column for each of dataset.findings:
+    image,patient,effusion,edema
+    images/0001.png,p001,1,0
+    images/0002.dcm,p002,-1,"""
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
-def read_manifest(path: str | Path, key: str = "dataset.manifest") -> pd.DataFrame:
+def read_manifest(
+    path: str | Path,
+    key: str = "dataset.manifest",
+    findings: Sequence[str] = (),
+    unmentioned: Unmentioned = "absent",
+) -> pd.DataFrame:
     """A manifest as a frame of text columns, stripped of surrounding spaces, and `row`, the line in the file (int).
 
-    Columns `image`, `patient` and `label`, and whatever else the file has; fields that are empty stay empty text.
-    Raises StudyError where the file, which the config's `key` names, has not the structure of a manifest; what its
-    fields say is not looked at.
+    Columns `image`, `patient` and `label`, and whatever else the file has; fields that are empty stay empty text. Those
+    of `findings` are as an index has them (`findings.as_indexed`), and where the file has no `label` it is that of the
+    findings together (`findings.joint_label`). Raises StudyError where the file, which the config's `key` names, has
+    not the structure of a manifest, and for fields of findings; what other fields say is not looked at.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,7 +55,7 @@ def read_manifest(path: str | Path, key: str = "dataset.manifest") -> pd.DataFra
         raise StudyError(f"The manifest {path} cannot be read.", [problem]) from None
     header, *records = _records(path, text) or [(1, [])]
     columns = header[1]
-    problems = list(_column_problems(columns))
+    problems = list(_column_problems(columns, findings))
     if not problems and not records:
         problems = ["it lists no images. " + EXAMPLE]
     problems += [
@@ -55,7 +68,11 @@ def read_manifest(path: str | Path, key: str = "dataset.manifest") -> pd.DataFra
         raise StudyError(f"The manifest {path} cannot be read.", problems)
     frame = pd.DataFrame([fields for _, fields in records], columns=columns, dtype=str)
     frame["row"] = [row for row, _ in records]
-    return frame
+    problems = list(field_problems(frame, findings))
+    if problems:
+        raise StudyError(f"Findings in the manifest {path} cannot be read (problems: {len(problems)}).", problems)
+    frame = as_indexed(frame, findings, unmentioned)
+    return frame if "label" in frame else frame.assign(label=joint_labels(frame, findings))
 
 
 def list_folder(folder: str | Path) -> pd.DataFrame:
@@ -143,19 +160,21 @@ def _records(path: Path, text: str) -> list[tuple[int, list[str]]]:
     return records
 
 
-def _column_problems(columns: list[str]) -> Iterator[str]:
+def _column_problems(columns: list[str], findings: Sequence[str]) -> Iterator[str]:
     if not columns:
         yield "the file is empty. " + EXAMPLE
         return
-    missing = [column for column in REQUIRED if column not in columns]
+    required = [column for column in REQUIRED if column != "label" or not findings]
+    missing = [column for column in (*required, *findings) if column not in columns]
+    example = EXAMPLE_OF_FINDINGS if findings else EXAMPLE
     delimiter = max(DELIMITERS, key=lambda mark: sum(column.count(mark) for column in columns))
     if missing and any(delimiter in column for column in columns):
         yield f"its columns are separated by {DELIMITERS[delimiter]}, not by commas; save it as a CSV with commas"
         return
     for column in missing:
-        spelt = [name for name in columns if name.casefold() == column]
+        spelt = [name for name in columns if name.casefold() == column.casefold()]
         hint = f"rename {spelt[0]!r}" if spelt else f"columns found: {', '.join(columns)}"
-        yield f"column `{column}` is missing ({hint}). " + EXAMPLE
+        yield f"column `{column}` is missing ({hint}). " + example
     for place, column in enumerate(columns):
         if not column:
             yield f"column {place + 1} has no name; name it, or delete it"

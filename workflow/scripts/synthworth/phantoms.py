@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pandas as pd
 
 from synthworth.errors import StudyError
 from synthworth.files import replacing
+from synthworth.findings import ABSENT, JOINT, PRESENT, phantom_labels
 from synthworth.phantom_anatomy import SIDES, Anatomy, Exposure, Frame, Opacity, Pathology
 from synthworth.phantom_drawing import draw_phantom
 from synthworth.progress import progress
@@ -24,6 +25,7 @@ __all__ = [
     "Pattern",
     "draw_phantom",
     "draw_phantoms",
+    "joint_pathology",
     "sample_anatomy",
     "sample_exposure",
     "sample_pathology",
@@ -122,12 +124,20 @@ def draw_phantoms(
     seed: int,
     size: int = 256,
     images_per_patient: float = 1.3,
+    findings: Sequence[str] = (),
+    uncertain_share: float = 0.0,
+    unmentioned_share: float = 0.0,
 ) -> None:
     """Draws a data set of phantoms: 8-bit grey PNGs of `size` pixels in the folder `images`, and their `manifest`.
 
-    `patients` gives the number of patients per class (a key of `PATTERNS`). A patient has one image and, on average,
-    `images_per_patient - 1` more, which share anatomy and disease and differ in positioning, exposure and noise.
-    Everything about a patient is a function of (`seed`, class, number): more patients never change those before them.
+    `patients` gives the number of patients per class: a key of `PATTERNS`, or several joined by `+`, whose patients
+    have all these diseases at once. A patient has one image and, on average, `images_per_patient - 1` more, which share
+    anatomy and disease and differ in positioning, exposure and noise. Everything about a patient is a function of
+    (`seed`, class, number): more patients never change those before them.
+
+    With `findings`, some of the keys, each has a column: 1 or 0, in the share `uncertain_share` of all fields -1, and
+    empty in the share `unmentioned_share` of those that would be 0. `label` is then that of an image's findings
+    (`findings.phantom_labels`), whatever the fields hide.
 
     The manifest has a row per image: `image` (relative to the manifest's folder), `patient`, `label`, `view` (AP, PA),
     `age` (years), `sex` (F, M) and what the image was drawn from, in image sides unless said otherwise:
@@ -139,7 +149,11 @@ def draw_phantoms(
 
     Raises StudyError for classes that are not known, counts below 0 and fewer than one image per patient.
     """
-    problems = [f"class '{name}': known are {', '.join(PATTERNS)}" for name in patients if name not in PATTERNS]
+    problems = [
+        f"class '{name}': known are {', '.join(PATTERNS)}, and these joined by {JOINT}"
+        for name in patients
+        if not set(name.split(JOINT)) <= set(PATTERNS)
+    ]
     problems += [f"class '{name}': {count} patients; give 0 or more" for name, count in patients.items() if count < 0]
     if images_per_patient < 1:
         problems.append(f"images_per_patient is {images_per_patient}; give 1 or more")
@@ -149,6 +163,7 @@ def draw_phantoms(
         raise StudyError("These phantoms cannot be drawn.", problems)
 
     images.mkdir(parents=True, exist_ok=True)
+    labels = phantom_labels(patients, findings)
     people = [(name, number) for name, count in patients.items() for number in range(count)]
     rows = []
     for name, number in progress(people, "drawing phantoms"):
@@ -156,7 +171,7 @@ def draw_phantoms(
         generator = np.random.default_rng(seed_of(*identity))
         age, sex = int(np.clip(generator.normal(57, 16), 18, 92)), "F" if generator.random() < FEMALE_FRACTION else "M"
         anatomy = sample_anatomy(generator, age, sex)
-        pathology = sample_pathology(generator, PATTERNS[name])
+        pathology = joint_pathology([sample_pathology(generator, PATTERNS[part]) for part in name.split(JOINT)])
         for image in range(1 + generator.poisson(images_per_patient - 1)):
             exposure = sample_exposure(np.random.default_rng(seed_of(*identity, "image", image)))
             file = images / f"{name}-{number:04d}-{image + 1}.png"
@@ -165,7 +180,8 @@ def draw_phantoms(
                 {
                     "image": Path(os.path.relpath(file, manifest.parent)).as_posix(),
                     "patient": f"{name}-{number:04d}",
-                    "label": name,
+                    "label": labels[name],
+                    **_fields(name, findings, uncertain_share, unmentioned_share, seed_of(*identity, "said", image)),
                     "view": exposure.view,
                     "age": age,
                     "sex": sex,
@@ -227,6 +243,12 @@ def sample_pathology(generator: np.random.Generator, pattern: Pattern) -> Pathol
     return Pathology(opacities, markings=uniform(*pattern.markings))
 
 
+def joint_pathology(pathologies: Sequence[Pathology]) -> Pathology:
+    """Several diseases of one patient: the opacities of all, and the coarsest markings."""
+    opacities = tuple(opacity for pathology in pathologies for opacity in pathology.opacities)
+    return Pathology(opacities, markings=max(pathology.markings for pathology in pathologies))
+
+
 def sample_exposure(generator: np.random.Generator) -> Exposure:
     """Positioning, view, exposure and noise of one image at random; independent of the disease."""
     uniform, normal = generator.uniform, generator.normal
@@ -244,6 +266,18 @@ def sample_exposure(generator: np.random.Generator) -> Exposure:
         marker=(uniform(0.02, 0.12), uniform(0.07, 0.20)) if generator.random() < 0.7 else None,
         texture=int(generator.integers(2**32)),
     )
+
+
+def _fields(name: str, findings: Sequence[str], uncertain: float, unmentioned: float, said_seed: int) -> dict[str, str]:
+    """What a manifest says of the findings of an image of the class `name`."""
+    fields = {}
+    lots = np.random.default_rng(said_seed).random((len(findings), 2))
+    for finding, (lot, other_lot) in zip(findings, lots, strict=True):
+        shown = finding in name.split(JOINT)
+        fields[finding] = PRESENT if shown else "" if other_lot < unmentioned else ABSENT
+        if lot < uncertain:
+            fields[finding] = "-1"
+    return fields
 
 
 def _factors(anatomy: Anatomy, pathology: Pathology, exposure: Exposure) -> dict[str, object]:

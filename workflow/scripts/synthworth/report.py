@@ -77,6 +77,7 @@ def write_report(
         protocol=f"protocol: {PROTOCOLS[config['protocol']]}",
         drawn=bool(config["dataset"].get("phantoms")),
         classes=classes,
+        findings=config["dataset"]["findings"] or [],
         part=part,
         parts=list(zip(parts, links, strict=True)),
         verdict=answer,

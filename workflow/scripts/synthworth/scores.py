@@ -6,15 +6,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    precision_recall_fscore_support,
+    recall_score,
+    roc_auc_score,
+)
 
 from synthworth.cells import aggregate_runs
 from synthworth.errors import StudyError
 from synthworth.files import replacing
+from synthworth.findings import THRESHOLD
 from synthworth.statistics.predictions import NAMES, full_name, name_files, read_run, run_title
 
 ALL = "all"
 CALIBRATION_BINS = 15
+OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "expected_calibration_error")
+OF_FINDINGS = ("auroc", "average_precision", "precision", "recall", "f1", "expected_calibration_error")
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +36,11 @@ def score_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.D
     F1 and macro AUROC (one class against the rest), each the mean over the classes that the test set holds; expected
     calibration error. Of each class: precision, recall and F1, 0 where nothing was predicted, or is there, to count.
     Classes without an image are left out of the means and named in a warning. With a single class in the test set the
-    AUROC is NaN.
+    AUROC is NaN. Where there are columns `y_<class>`, the classes are findings: see `score_findings`.
     """
     classes = list(classes)
+    if f"y_{classes[0]}" in predictions:
+        return score_findings(predictions, classes)
     truth = predictions["class"].to_numpy(str)
     probabilities = predictions[[f"p_{name}" for name in classes]].to_numpy()
     predicted = np.array(classes)[probabilities.argmax(axis=1)]
@@ -65,13 +76,47 @@ def score_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.D
     return pd.DataFrame(rows, columns=["metric", "class", "value"])
 
 
+def score_findings(predictions: pd.DataFrame, findings: Sequence[str]) -> pd.DataFrame:
+    """The scores of one run of a multi-label study: rows `metric, class, value`, the class being a finding, or `all`.
+
+    `predictions` has a row per image with the columns `p_<finding>` and `y_<finding>` (1, 0, or NaN: masked, which
+    counts nowhere). A finding is called where its probability is above 0.5. Of each: AUROC, average precision,
+    precision, recall and F1 (0 where nothing is called), and expected calibration error, of its probability. Of class
+    `all` the means over findings: the fraction of right decisions (accuracy), the mean of sensitivity and specificity
+    (balanced accuracy), F1, AUROC and calibration error. A finding that no image has, or every one, has no scores
+    (NaN); it is left out of the means and named in a warning.
+    """
+    rows, judged, untold = [], [], []
+    for name in findings:
+        own = predictions[predictions[f"y_{name}"].notna()]
+        truth, probability = own[f"y_{name}"].to_numpy() == 1, own[f"p_{name}"].to_numpy()
+        if truth.all() or not truth.any():
+            untold.append(name)
+            rows += [(metric, name, np.nan) for metric in OF_FINDINGS]
+            continue
+        called = probability > THRESHOLD
+        precision, recall, f1, _ = precision_recall_fscore_support(truth, called, average="binary", zero_division=0)
+        error = expected_calibration_error(probability[:, None], truth)
+        auroc = roc_auc_score(truth, probability)
+        values = (auroc, average_precision_score(truth, probability), precision, recall, f1, error)
+        rows += [(metric, name, float(value)) for metric, value in zip(OF_FINDINGS, values, strict=True)]
+        balanced = (recall + recall_score(~truth, ~called)) / 2
+        judged.append((accuracy_score(truth, called), balanced, f1, auroc, error))
+    if untold:
+        logger.warning("all test images have, or none has, %s: left out of the averages", ", ".join(untold))
+    means = np.mean(judged, axis=0) if judged else np.full(len(OVERALL), np.nan)
+    overall = [(metric, ALL, float(value)) for metric, value in zip(OVERALL, means, strict=True)]
+    return pd.DataFrame([*overall, *rows], columns=["metric", "class", "value"])
+
+
 def expected_calibration_error(probabilities: np.ndarray, correct: np.ndarray) -> float:
     """How far the probability of the predicted class is from the share that is right, on average, in [0, 1].
 
     Images fall into 15 bins of equal width by that probability, (0, 1/15] to (14/15, 1]; the absolute differences of
     mean probability and accuracy in the bins are averaged over images (Guo et al., On Calibration of Modern Neural
-    Networks, ICML 2017, equation 3). `probabilities` float [n, K], `correct` bool [n]. It is above 0 by chance alone,
-    the more so the fewer images there are.
+    Networks, ICML 2017, equation 3). `probabilities` float [n, K], `correct` bool [n]. Of a finding (K = 1) it is the
+    probability of the finding and the share that has it. It is above 0 by chance alone, the more so the fewer images
+    there are.
     """
     top = probabilities.max(axis=1)
     bins = np.clip(np.ceil(top * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
@@ -79,7 +124,7 @@ def expected_calibration_error(probabilities: np.ndarray, correct: np.ndarray) -
 
 
 def collect_runs(runs: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> pd.DataFrame:
-    """The *runs* frame: the NAMES of each run, `metric, class, value`, a row per score.
+    """The *runs* frame: the NAMES of each run, `metric, class, value`, a row per score; `classes` may be findings.
 
     `runs` are as of `statistics.predictions.read_predictions`; their order is kept. Raises StudyError where two runs
     predict other images, or other classes of the same images: their scores could not be compared.
@@ -87,7 +132,7 @@ def collect_runs(runs: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> p
     frames, reference, problems = [], None, []
     for run in runs:
         predictions = read_run(run["path"])
-        images = predictions[["image", "class"]]
+        images = predictions[["image", "class", *(name for name in predictions if name.startswith("y_"))]]
         reference = images if reference is None else reference
         if not images.equals(reference):
             problems.append(

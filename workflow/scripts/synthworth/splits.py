@@ -1,6 +1,6 @@
 """Splits: which patients train, which choose, which test. Never is one patient, or one picture, on two sides."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from synthworth.errors import StudyError
 from synthworth.files import replacing
+from synthworth.findings import ABSENT, PRESENT, agreed_findings, finding_matrix
 from synthworth.manifest import SPLITS, read_index
 from synthworth.seeds import seed as seed_of
 
@@ -107,11 +108,12 @@ def write_splits(
     seed: int,
     fold: int | None = None,
     folds: int | None = None,
+    findings: Sequence[str] = (),
 ) -> None:
     """Splits an index CSV: writes the rows of each split to its path in `outputs`, in manifest order, as CSV.
 
-    As `split_fold` where there are `folds`, else as `split_patients`. The near duplicates that were found are written
-    to `pairs`.
+    As `split_fold` where there are `folds`, else as `split_patients`; of a study of `findings` each split must have
+    them and be without them (`check_findings`). The near duplicates that were found are written to `pairs`.
     """
     rows = read_index(index)
     found = near_duplicates(rows)
@@ -120,6 +122,8 @@ def write_splits(
     else:
         splits = split_fold(rows, fractions, seed, found, fold, folds)
     check_sizes(splits)
+    if findings:
+        check_findings(rows.assign(split=splits["split"]), findings)
     for split, output in outputs.items():
         with replacing(output) as temporary:
             rows.assign(split=splits["split"])[splits["split"] == split].to_csv(temporary, index=False)
@@ -184,6 +188,34 @@ def check_sizes(splits: pd.DataFrame) -> None:
     ]
     if problems:
         raise StudyError("Classes are too small for a study.", problems)
+
+
+def check_findings(index: pd.DataFrame, findings: Sequence[str]) -> None:
+    """Two patients who surely have a finding and two who have it not are the least that a split tells of it.
+
+    `index` has the columns `patient`, `class`, `split` and `findings`. Raises a StudyError that lists the findings
+    with fewer in a split, and the classes whose training images agree on no finding: synthetic ones would say nothing.
+    """
+    remedy = "two are the least; add patients, leave the finding out (dataset.findings), or give the split more"
+    problems = []
+    for split in [split for split in SPLITS if (index["split"] == split).any()]:
+        own = index[index["split"] == split]
+        for name in findings:
+            for value, words in ((PRESENT, "who surely has it"), (ABSENT, "who surely has it not")):
+                count = own.loc[own[name] == value, "patient"].nunique()
+                if count < 2:
+                    problems.append(f"finding {name!r}: {count or 'no'} patient in {split} {words}, {remedy}")
+    train = index[index["split"] == "train"]
+    targets, names = pd.factorize(train["class"])
+    agreed = agreed_findings(finding_matrix(train, findings), targets, len(names))
+    problems += [
+        f"class {name!r}: its training images agree on no finding, so nobody knows what its synthetic images show; "
+        "give labels that say more, or leave the column `label` out"
+        for name, shown in zip(names, agreed, strict=True)
+        if np.isnan(shown).all()
+    ]
+    if problems:
+        raise StudyError("Findings are too rare for a study.", problems)
 
 
 def _draw(counts: np.ndarray, shares: np.ndarray, generator: np.random.Generator) -> np.ndarray:

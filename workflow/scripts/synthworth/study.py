@@ -13,6 +13,7 @@ from typing import Any
 from synthworth.arms import Arm, expand_arms
 from synthworth.contradictions import contradictions
 from synthworth.errors import StudyError
+from synthworth.findings import phantom_labels
 from synthworth.folds import Part, parts
 from synthworth.manifest import EXAMPLE, derive_classes, list_folder, read_manifest
 from synthworth.replicates import with_generator_seeds
@@ -56,11 +57,18 @@ class Study:
     @cached_property
     def manifest(self):
         """The user's manifest as a frame (a folder is listed as one); empty for phantoms, which are yet to be drawn."""
+        dataset = self.config["dataset"]
         if self.source == "manifest":
-            return read_manifest(self.root / self.config["dataset"]["manifest"])
+            path = self.root / dataset["manifest"]
+            return read_manifest(path, findings=self.findings, unmentioned=dataset["unmentioned"])
         if self.source == "folder":
-            return list_folder(self.root / self.config["dataset"]["folder"])
+            return list_folder(self.root / dataset["folder"])
         return None
+
+    @property
+    def findings(self) -> list[str]:
+        """What is found in an image, any number of them; none where each image has one class and that is learnt."""
+        return list(self.config["dataset"]["findings"] or [])
 
     @cached_property
     def classes(self) -> dict[str, str]:
@@ -71,7 +79,8 @@ class Study:
         if given is not None:
             return derive_classes(given)
         if self.source == "phantoms":
-            return {name: name for name in self.config["dataset"]["phantoms"]["patients"]}
+            drawn = self.config["dataset"]["phantoms"]["patients"]
+            return derive_classes(phantom_labels(drawn, self.findings).values())
         return {} if self.manifest is None else derive_classes(sorted(set(self.manifest["label"])))
 
     def require_dataset(self) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from synthworth.classifiers.data import ImageTable, real_images, synthetic_images
 from synthworth.errors import StudyError
+from synthworth.findings import agreed_findings
 from synthworth.hold_back import held_back
 from synthworth.seeds import seed
 
@@ -37,6 +38,7 @@ def arm_images(
     index: Path,
     classes: Sequence[str],
     *,
+    findings: Sequence[str] = (),
     shards: Sequence[Path] = (),
     rendered: Sequence[Path] = (),
     copies: Sequence[Path] = (),
@@ -57,7 +59,8 @@ def arm_images(
 
     Added images: of each class the `per_class` synthetic ones from number `first` on; with `repeat_training_images`
     as many training images again, drawn with replacement by `run_seed`. With `shuffle_seed` the synthetic ones' labels
-    are permuted over all of them, so that the classes keep their numbers.
+    are permuted over all of them, so that the classes keep their numbers. In a study of `findings` a synthetic image
+    has those on which all certain training images of its class agree, and the others masked.
 
     `regime`: `mix` trains on both; `replace` on the added ones; `pretrain_then_finetune` on the added ones first, then
     on the real ones. `balance`: `oversample` adds rows of each minority class to a stage, drawn with replacement by
@@ -67,7 +70,7 @@ def arm_images(
     Raises StudyError where a class has no image to train on, where `per_class` does not suffice to balance the
     classes, and as `synthetic_images`.
     """
-    real, frame = real_images(images, index, classes)
+    real, frame = real_images(images, index, classes, findings)
     _require_all(real.targets, classes)
     kept = held_back(frame["patient"], real.targets, real_share, hold_back_seed)
     table = real
@@ -77,7 +80,11 @@ def arm_images(
         counts = np.bincount(real.targets[kept], minlength=len(classes))
         wanted = _lacking(counts, classes, per_class) if balance == "to_majority" else per_class
         synthetic = synthetic_images(shards, rendered, classes, wanted, copies, first)
-        table = real.joined(synthetic if shuffle_seed is None else _shuffled(synthetic, shuffle_seed))
+        targets = synthetic.targets
+        if shuffle_seed is not None:
+            targets = np.random.default_rng(shuffle_seed).permutation(targets)
+        agreed = agreed_findings(real.findings, real.targets, len(classes)) if findings else None
+        table = real.joined(synthetic.labelled_as(targets, agreed))
     added = np.arange(len(real), len(table))
     training = {"mix": np.concatenate([kept, added]), "replace": added, "pretrain_then_finetune": kept}[regime]
     pretraining = added if regime == "pretrain_then_finetune" else added[:0]
@@ -117,11 +124,6 @@ def _repeats(rows: np.ndarray, targets: np.ndarray, per_class: int, run_seed: in
         for target in np.unique(targets)
     ]
     return np.concatenate(drawn)
-
-
-def _shuffled(synthetic: ImageTable, shuffle_seed: int) -> ImageTable:
-    targets = np.random.default_rng(shuffle_seed).permutation(synthetic.targets)
-    return ImageTable(synthetic.sources, synthetic.source, synthetic.offsets, targets)
 
 
 def _lacking(counts: np.ndarray, classes: Sequence[str], per_class: int) -> np.ndarray:

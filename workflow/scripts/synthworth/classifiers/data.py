@@ -1,7 +1,7 @@
 """Images for a classifier: the real ones of a split, and synthetic ones from shards."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +11,7 @@ import torch
 
 from synthworth.classifiers.augmentation import Transform
 from synthworth.errors import StudyError
+from synthworth.findings import finding_matrix
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,14 @@ class ImageTable:
     """uint8 images of one size and their class indices; a row may stand for an image that another row stands for.
 
     `sources` are arrays [n, size, size, 1 or 3]; row i is image `offsets[i]` of source `source[i]`, of class
-    `targets[i]`.
+    `targets[i]`. `findings` are those of a multi-label study, float32 [n, F] (`findings.finding_matrix`).
     """
 
     sources: tuple[np.ndarray, ...]
     source: np.ndarray
     offsets: np.ndarray
     targets: np.ndarray
+    findings: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -42,7 +44,8 @@ class ImageTable:
 
     def rows(self, order: np.ndarray) -> "ImageTable":
         """The table of the rows in `order`."""
-        return ImageTable(self.sources, self.source[order], self.offsets[order], self.targets[order])
+        findings = None if self.findings is None else self.findings[order]
+        return ImageTable(self.sources, self.source[order], self.offsets[order], self.targets[order], findings)
 
     def joined(self, other: "ImageTable") -> "ImageTable":
         """This table's rows, then those of a table of images of the same size."""
@@ -51,13 +54,19 @@ class ImageTable:
             np.concatenate([self.source, other.source + len(self.sources)]),
             np.concatenate([self.offsets, other.offsets]),
             np.concatenate([self.targets, other.targets]),
+            None if self.findings is None else np.concatenate([self.findings, other.findings]),
         )
+
+    def labelled_as(self, targets: np.ndarray, agreed: np.ndarray | None) -> "ImageTable":
+        """The same images with other `targets`, each with the findings of its class (`findings.agreed_findings`)."""
+        return replace(self, targets=targets, findings=None if agreed is None else agreed[targets])
 
 
 class ImageDataset(torch.utils.data.Dataset):
     """A table of images as a torch dataset, indexed by (epoch, row): uint8 [size, size, 3] and the class index.
 
-    The epoch travels with the index, so that it reaches workers that live for the whole training.
+    And its findings, float32 [F], where the table has them. The epoch travels with the index, so that it reaches
+    workers that live for the whole training.
     """
 
     def __init__(self, table: ImageTable, transform: Transform) -> None:
@@ -67,25 +76,31 @@ class ImageDataset(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[torch.Tensor, int]:
+    def __getitem__(self, item: tuple[int, int]) -> tuple[torch.Tensor, int] | tuple[torch.Tensor, int, np.ndarray]:
         epoch, row = item
         image = self.transform(self.table.image(row), epoch, row)
-        return torch.from_numpy(np.ascontiguousarray(image)), int(self.table.targets[row])
+        findings = () if self.table.findings is None else (self.table.findings[row],)
+        return torch.from_numpy(np.ascontiguousarray(image)), int(self.table.targets[row]), *findings
 
 
-def real_images(images: Path, index: Path, classes: Sequence[str]) -> tuple[ImageTable, pd.DataFrame]:
+def real_images(
+    images: Path, index: Path, classes: Sequence[str], findings: Sequence[str] = ()
+) -> tuple[ImageTable, pd.DataFrame]:
     """The images of a split (.npy, uint8 [n, size, size, channels], memory-mapped) and the rows of its index.
 
-    Raises StudyError where the two files are not of the same length, or a class is none of `classes`.
+    `findings` are columns of the index. Raises StudyError where the two files are not of the same length, or a class is
+    none of `classes`.
     """
     pixels = np.load(images, mmap_mode="r")
-    frame = pd.read_csv(index, dtype={"image": str, "patient": str, "class": str}, keep_default_na=False)
+    text = dict.fromkeys(["image", "patient", "class", *findings], str)
+    frame = pd.read_csv(index, dtype=text, keep_default_na=False)
     if len(pixels) != len(frame):
         raise StudyError(
             "Images and index do not belong together",
             [f"{images} holds {len(pixels)} images, {index} {len(frame)} rows: delete both, to have them made anew"],
         )
-    return _table(pixels, _targets(frame["class"], classes, index)), frame
+    table = _table(pixels, _targets(frame["class"], classes, index))
+    return replace(table, findings=finding_matrix(frame, findings) if findings else None), frame
 
 
 def synthetic_images(
@@ -99,9 +114,10 @@ def synthetic_images(
     """The `per_class` images of each class (a number for all, or one for each) from number `first` on.
 
     `rendered` are the shards' images as arrays (.npy, as of `shards.render_shard`), one for each of `shards`; they are
-    mapped into memory, not read. An image's number is its `index`, whatever shard it lies in; its class is the shards' `label`. The rows go by
-    number, then class: those of a smaller `per_class` are the first ones of a larger. `copies`, one CSV for each shard where they are given, say which images are copies of
-    training images (columns index and flagged): of the `per_class` these are left out, and nothing takes their place.
+    mapped into memory, not read. An image's number is its `index`, whatever shard it lies in; its class is the shards'
+    `label`. The rows go by number, then class: those of a smaller `per_class` are the first ones of a larger.
+    `copies`, one CSV for each shard where they are given, say which images are copies of training images (columns index
+    and flagged): of the `per_class` these are left out, and nothing takes their place.
     Raises StudyError where there are too few, and where an image of a class comes twice.
     """
     rows = pd.concat(

@@ -28,7 +28,7 @@ WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
 def create_classifier(
     architecture: str, classes: int, dropout: float = 0.0, pretrained: Path | None = None
 ) -> torch.nn.Module:
-    """A timm network from 3-channel images to `classes` logits, in training mode.
+    """A timm network from 3-channel images to `classes` logits (or those of as many findings), in training mode.
 
     `architecture` is a name of timm, with or without the tag of its weights (`resnet50`, `convnext_tiny.fb_in1k`).
     `dropout` is the probability of one dropout layer right before the last linear layer (the paper: 0.5, section
@@ -89,26 +89,30 @@ def save_classifier(
     size: int,
     dropout: float,
     epoch: int,
+    findings: Sequence[str] = (),
 ) -> None:
     """Writes the weights `state` of `model` and what is needed to use them into `folder`, which is made.
 
-    `model` is left with these weights, on the CPU.
+    Its logits are of `findings` where there are any, else of `classes`. `model` is left with these weights, on the CPU.
     """
     # Safetensors takes no tensor in channels-last layout.
     model.to("cpu", memory_format=torch.contiguous_format).load_state_dict(state)
-    config = {
-        "label_names": list(classes),
-        "synthworth": {"classes": list(classes), "size": size, "dropout": dropout, "epoch": epoch},
-    }
+    facts = {"classes": list(classes), "size": size, "dropout": dropout, "epoch": epoch}
+    if findings:
+        facts["findings"] = list(findings)
+    config = {"label_names": list(findings or classes), "synthworth": facts}
     preprocessing = {"input_size": (3, size, size), "mean": IMAGENET_MEAN, "std": IMAGENET_STD, "crop_pct": 1.0}
     save_for_hf(model, folder, model_config=config, safe_serialization=True, data_config=preprocessing)
 
 
 def load_classifier(folder: Path) -> tuple[torch.nn.Module, dict]:
-    """The classifier in `folder`, in evaluation mode, and its facts: `classes`, `size`, `dropout`, `epoch`."""
+    """The classifier in `folder`, in evaluation mode, and its facts: `classes`, `size`, `dropout`, `epoch`.
+
+    And `findings`, where its logits are of these.
+    """
     config = json.loads((folder / CONFIG_NAME).read_text())
     facts = config["synthworth"]
-    model = create_classifier(config["architecture"], len(facts["classes"]), facts["dropout"])
+    model = create_classifier(config["architecture"], len(config["label_names"]), facts["dropout"])
     model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_NAME))
     return model.eval(), facts
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 Loss = Literal["cross_entropy", "focal"]
 Mixing = Literal["none", "mixup", "cutmix"]
@@ -20,7 +20,8 @@ class Objective:
 
     `focal` is that of Lin et al. (2017, equation 4): cross-entropy times (1 - p) ** `focal_gamma`, where p is the
     probability of the true class. `mixup` is that of Zhang et al. (2018), `cutmix` that of Yun et al. (2019), each with
-    shares from Beta(`mixing_alpha`, `mixing_alpha`).
+    shares from Beta(`mixing_alpha`, `mixing_alpha`). Of findings, any number in an image, the loss is binary
+    cross-entropy, each finding's by itself, and the focal one with p of what is true of the finding (their equation 5).
     """
 
     loss: Loss = "cross_entropy"
@@ -29,18 +30,31 @@ class Objective:
     mixing_alpha: float = 1.0
 
     def __call__(
-        self, logits: torch.Tensor, labels: torch.Tensor, class_weights: torch.Tensor | None = None
+        self,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+        class_weights: torch.Tensor | None = None,
+        findings: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The mean over images of the loss, each image's times the weight of its class where there are weights.
 
-        `logits` float32 [n, classes], `labels` int [n], `class_weights` float32 [classes].
+        `logits` float32 [n, classes], `labels` int [n], `class_weights` float32 [classes]. With `findings` float32
+        [n, F] (1, 0, or NaN, which is masked) and `logits` of these: the mean over all that are not masked, 0 where
+        all are.
         """
-        if self.loss == "cross_entropy" and class_weights is None:
+        if findings is None and self.loss == "cross_entropy" and class_weights is None:
             return cross_entropy(logits, labels)
-        losses = cross_entropy(logits, labels, reduction="none")
+        if findings is None:
+            losses = cross_entropy(logits, labels, reduction="none")
+        else:
+            known = ~findings.isnan()
+            losses = binary_cross_entropy_with_logits(logits, findings.nan_to_num(), reduction="none")
         if self.loss == "focal":
             losses = (-torch.expm1(-losses)).clamp_min(LEAST_DOUBT) ** self.focal_gamma * losses
-        return (losses if class_weights is None else losses * class_weights[labels]).mean()
+        if class_weights is not None:
+            own = class_weights[labels]
+            losses = losses * (own if findings is None else own[:, None])
+        return losses.mean() if findings is None else (losses * known).sum() / known.sum().clamp_min(1)
 
     def mix(self, images: torch.Tensor, mixing_seed: int) -> tuple[torch.Tensor, torch.Tensor | None, float]:
         """The images [n, channels, height, width] of a batch, each mixed with another one of it, drawn at random.

@@ -15,6 +15,11 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def probabilities(logits: torch.Tensor, findings: bool) -> np.ndarray:
+    """Of logits [n, K]: the probability of each finding by itself, or of each class, which add up to 1. float32."""
+    return (logits.sigmoid() if findings else logits.softmax(dim=1)).numpy()
+
+
 def predict(model: torch.nn.Module, table: ImageTable, device: torch.device) -> torch.Tensor:
     """The logits of `model` (on `device`, put into evaluation mode): float32 [n, classes], on the CPU."""
     size = BATCH_SIZE.get(device.type, 64)

@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn.functional import cross_entropy
 
 from synthworth.classifiers.arm_images import ArmImages, arm_images
 from synthworth.classifiers.augmentation import training_augmentation
@@ -54,6 +53,7 @@ def train_classifier(
     epochs: int,
     augmentation: Mapping[str, float | Sequence[float]],
     run_seed: int,
+    findings: Sequence[str] = (),
     shards: Sequence[Path] = (),
     rendered: Sequence[Path] = (),
     copies: Sequence[Path] = (),
@@ -74,7 +74,8 @@ def train_classifier(
 ) -> None:
     """Trains one run and writes the folder `output`: the weights of the best epoch, their config, `history.csv`.
 
-    Images and indices are those of the splits `train` and `select`. `shards`, `rendered`, `copies` and `arm`, keywords of
+    Images and indices are those of the splits `train` and `select`. With `findings`, columns of both indices, the
+    network has a logit for each of these, not for each class. `shards`, `rendered`, `copies` and `arm`, keywords of
     `arm_images`, say what it is trained on; of an arm that pretrains, the share `pretrain_share` of the epochs (at
     least one, and not all) is its first stage. `weigh_classes` has the classes of each stage weigh the same in the
     loss. `objective` holds the keywords of `Objective`, `augmentation` those of `training_augmentation` but the seed.
@@ -88,15 +89,16 @@ def train_classifier(
         train_images,
         train_index,
         classes,
+        findings=findings,
         shards=shards,
         rendered=rendered,
         copies=copies,
         run_seed=run_seed,
         **(arm or {}),
     )
-    selection, _ = real_images(select_images, select_index, classes)
+    selection, _ = real_images(select_images, select_index, classes, findings)
     torch.manual_seed(seed(run_seed, "weights"))
-    model = create_classifier(architecture, len(classes), dropout, pretrained)
+    model = create_classifier(architecture, len(findings or classes), dropout, pretrained)
     state, history, epoch = fit(
         model,
         ImageDataset(images.table, training_augmentation(**augmentation, run_seed=run_seed)),
@@ -115,7 +117,7 @@ def train_classifier(
         device=default_device(),
     )
     with replacing(output) as folder:
-        save_classifier(folder, model, state, classes, images.table.size, dropout, epoch)
+        save_classifier(folder, model, state, classes, images.table.size, dropout, epoch, findings)
         history.to_csv(folder / HISTORY_NAME, index=False)
 
 
@@ -168,7 +170,8 @@ def fit(
         # Its own, so that the loader takes no numbers from the stream of the dropout.
         generator=torch.Generator().manual_seed(seed(run_seed, "loader")),
     )
-    targets = torch.tensor(selection.targets)
+    chosen_by = torch.tensor(selection.targets)
+    chosen_by_findings = [] if selection.findings is None else [torch.tensor(selection.findings)]
     torch.manual_seed(seed(run_seed, "dropout"))
     history, made, best, best_epoch = [], 0, {}, 0
     for epoch in progress(range(1, epochs + 1), "training, epochs"):
@@ -177,16 +180,17 @@ def fit(
         stage = order.stage
         weights = None if stage.class_weights is None else torch.from_numpy(stage.class_weights).to(device)
         losses, sizes = [], []
-        for images, labels in loader:
+        for batch in loader:
             rate = optimizer.param_groups[0]["lr"]
             made += 1
-            images, labels = (part.to(device, non_blocking=True) for part in (images, labels))
+            images, labels, *findings = (part.to(device, non_blocking=True) for part in batch)
             images, partner, share = objective.mix(normalised(images), seed(run_seed, "mixing", made))
             with autocast:
                 logits = network(images).float()
-                loss = objective(logits, labels, weights)
+                loss = objective(logits, labels, weights, *findings)
                 if partner is not None:
-                    loss = share * loss + (1 - share) * objective(logits, labels[partner], weights)
+                    partners = [part[partner] for part in findings]
+                    loss = share * loss + (1 - share) * objective(logits, labels[partner], weights, *partners)
             optimizer.zero_grad()
             scaler.scale(loss).backward()
             scaler.step(optimizer)
@@ -200,7 +204,7 @@ def fit(
             cosine.step()
         with autocast:
             logits = predict(model, selection, device)
-        select_loss = cross_entropy(logits, targets).item()
+        select_loss = Objective()(logits, chosen_by, None, *chosen_by_findings).item()
         train_losses = torch.stack(losses).cpu()
         _check(train_losses, select_loss, epoch)
         history.append(
@@ -209,7 +213,7 @@ def fit(
                 "steps": made,
                 "train_loss": float(np.average(train_losses.numpy(), weights=sizes)),
                 "select_loss": select_loss,
-                "select_accuracy": (logits.argmax(dim=1) == targets).float().mean().item(),
+                "select_accuracy": _accuracy(logits, chosen_by, *chosen_by_findings),
                 "learning_rate": rate,
             }
         )
@@ -246,6 +250,14 @@ def _stages(images: ArmImages, epochs: int, pretrain_share: float, weighed: int 
         return [stage(images.training, epochs)]
     before = min(max(round(pretrain_share * epochs), 1), epochs - 1)
     return [stage(images.pretraining, before), stage(images.training, epochs - before)]
+
+
+def _accuracy(logits: torch.Tensor, labels: torch.Tensor, findings: torch.Tensor | None = None) -> float:
+    """The share of images whose class is right; of findings the mean of each one's share of right decisions."""
+    if findings is None:
+        return (logits.argmax(dim=1) == labels).float().mean().item()
+    right = ((logits > 0) == (findings == 1)).float().masked_fill(findings.isnan(), torch.nan)
+    return right.nanmean(dim=0).nanmean().item()
 
 
 def _check(train_losses: torch.Tensor, select_loss: float, epoch: int) -> None:

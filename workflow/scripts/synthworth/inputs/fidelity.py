@@ -71,15 +71,19 @@ class FidelityInputs(StudyPaths):
         return [f"{folder}/features-{name}.csv" if name else f"{folder}/images.csv" for name in used]
 
     def recognised(self, wildcards: Any) -> dict[str, Any]:
-        """A classifier of the baseline, the first one, the held-out real images and each generator's first shards."""
+        """The runs of the first classifier on the baseline, held-out real images and each generator's first shards.
+
+        And the training images, where these say which findings synthetic ones are to show.
+        """
         baseline = self.config["statistics"]["baseline"]
         classifier = self.study.arms[baseline].classifiers[0]
         size = self.config["classifiers"][classifier]["size"]
-        run = f"{self.results}/classifiers/{classifier}/{baseline}/seed-{self.config['seeds']['runs'][0]}"
+        runs = f"{self.results}/classifiers/{classifier}/{baseline}"
         return {
-            "classifier": f"{run}/model",
+            "classifiers": [f"{runs}/seed-{seed}/model" for seed in self.config["seeds"]["runs"]],
             "images": self._images("select", size),
             "index": f"{self.results}/data/select/index.csv",
+            "train_index": f"{self.results}/data/train/index.csv" if self.study.findings else [],
             "shards": self.all_first_shards(wildcards),
             "rendered": [
                 self._rendered(generator, label, *self.study.shards(generator)[0], size)

@@ -19,7 +19,8 @@ class GeneratorsInputs(StudyPaths):
         if wildcards.study in self.study.external:
             manifest = Path(self.study.external[wildcards.study])
             key = f"dataset.external.{Path(wildcards.study).name}"
-            return [str(manifest), *_present(manifest.parent, read_manifest(manifest, key)["image"])]
+            rows = read_manifest(manifest, key, self.study.findings)
+            return [str(manifest), *_present(manifest.parent, rows["image"])]
         if self.study.source == "phantoms":
             return [f"{self.home}/phantoms/manifest.csv", f"{self.home}/phantoms/images"]
         source = Path(self.config["dataset"][self.study.source])

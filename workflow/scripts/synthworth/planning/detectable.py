@@ -8,9 +8,12 @@ classified right with the recall r, its square is made of
 
 where `training` and `arm` say how much of the variance of being right, r (1 - r), trainings and arms bring. What they
 are for one's own images nobody knows beforehand, so there are two assumptions, and the result is a range.
+
+Of a multi-label study the images that surely have a finding and those that surely have it not stand for classes, of as
+many recalls: sensitivity and specificity.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,7 @@ import pandas as pd
 from scipy import stats
 
 from synthworth.cells import accuracy_cells
+from synthworth.findings import ABSENT, PRESENT
 from synthworth.published import BASELINE, read_published
 from synthworth.statistics.comparisons import POWER
 
@@ -35,8 +39,8 @@ class Assumption:
     `training`: how much trainings of one recipe differ about an image, as a share of r (1 - r): 0 where all say the
     same, 1 where each guesses anew. `own_arm`: how much an arm differs from the baseline about an image in all
     trainings of a classifier, as a share likewise; `shared_arm`: in those of all classifiers. `within_patients`: the
-    correlation of that between two images of a patient, 0 to 1. `recalls`: by class, r in [0, 1]; `unknown`: r (1 - r)
-    of other classes.
+    correlation of that between two images of a class, or between two findings, of a patient, 0 to 1. `recalls`: by
+    class, r in [0, 1]; `unknown`: r (1 - r) of other classes.
     """
 
     training: float
@@ -89,32 +93,53 @@ class Design:
     metric: str
 
 
-def detectable_effect(test: pd.DataFrame, design: Design, assumption: Assumption) -> float:
+def detectable_effect(
+    test: pd.DataFrame, design: Design, assumption: Assumption, findings: Sequence[str] = ()
+) -> float:
     """The minimum detectable effect of an arm pooled over classifiers, a fraction of the metric; NaN with one run.
 
-    `test` has a row per test image, with `patient` and `class`. For accuracy images weigh alike, for every other
-    metric classes do: macro F1 and AUROC are reckoned as balanced accuracy.
+    `test` has a row per test image, with `patient`, `class` and its `findings`, as an index has them. For accuracy
+    images weigh alike (of each finding), for every other metric classes do: macro F1 and AUROC are reckoned as balanced
+    accuracy.
     """
     if min(design.runs, design.baseline_runs) < 2:
         return float("nan")
     noise = assumption.training * (1 / design.runs + 1 / design.baseline_runs) / design.classifiers
     noise += assumption.own_arm / design.classifiers + assumption.shared_arm
-    classes = test["class"].nunique()
-    variance, fourth = 0.0, 0.0
-    for name, rows in test.groupby("class"):
+    parts = _sides(test, findings, design.metric) if findings else _classes(test, design.metric)
+    # Of each patient: the sum of the images' variances, and that of their standard deviations.
+    apart, together = (pd.Series(0.0, index=test["patient"].unique()) for _ in range(2))
+    for name, rows, weight in parts:
         recall = assumption.recalls.get(_plain(name))
-        doubt = assumption.unknown if recall is None else recall * (1 - recall)
-        weight = 1 / len(test) if design.metric == "accuracy" else 1 / classes / len(rows)
-        counts = rows.groupby("patient").size().to_numpy()
-        by_patient = weight**2 * noise * doubt * (counts + assumption.within_patients * counts * (counts - 1))
-        variance += by_patient.sum()
-        fourth += KURTOSIS * (by_patient**2).sum()
+        deviation = weight * np.sqrt(noise * (assumption.unknown if recall is None else recall * (1 - recall)))
+        counts = rows.groupby("patient").size()
+        apart = apart.add(deviation**2 * counts, fill_value=0)
+        together = together.add(deviation * counts, fill_value=0)
+    by_patient = apart + assumption.within_patients * (together**2 - apart)
+    variance, fourth = by_patient.sum(), KURTOSIS * (by_patient**2).sum()
     patients = test["patient"].nunique()
     # As `statistics.variance.difference_variance` has it.
     degrees = np.clip(2 * variance**2 / max(fourth - variance**2 / patients, np.finfo(float).tiny), 1, patients - 1)
     alpha = 1 - design.confidence
     first_step = stats.t.isf(alpha / (2 * design.family), degrees)
     return float((first_step + stats.t.ppf(POWER, degrees)) * np.sqrt(variance))
+
+
+def _classes(test: pd.DataFrame, metric: str) -> Iterator[tuple[str, pd.DataFrame, float]]:
+    """Each class, its images, and what one of them weighs in the metric."""
+    classes = test["class"].nunique()
+    for name, rows in test.groupby("class"):
+        yield name, rows, 1 / len(test) if metric == "accuracy" else 1 / classes / len(rows)
+
+
+def _sides(test: pd.DataFrame, findings: Sequence[str], metric: str) -> Iterator[tuple[str, pd.DataFrame, float]]:
+    """The images with and without each finding, and what one of them weighs; no recall is known of those without."""
+    sides = {name: [test[test[name] == value] for value in (PRESENT, ABSENT)] for name in findings}
+    told = {name: both for name, both in sides.items() if min(map(len, both))}
+    for name, both in told.items():
+        for called, rows in zip((name, ""), both, strict=True):
+            images = sum(map(len, both)) if metric == "accuracy" else 2 * len(rows)
+            yield called, rows, 1 / len(told) / images
 
 
 def _between_arms(accuracy: pd.DataFrame, variance: pd.Series) -> tuple[float, float]:

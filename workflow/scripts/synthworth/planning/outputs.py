@@ -97,8 +97,10 @@ def plan_text(study: Study, plan: pd.DataFrame, device: str, findings: Sequence[
 def effect_sentence(name: str, index: pd.DataFrame, study: Study, assumptions: tuple[Assumption, Assumption]) -> str:
     """What could be found on a test set, in words."""
     designs = study_designs(study)
-    low = min(detectable_effect(index, design, assumptions[0]) for design in designs)
-    high = max(detectable_effect(index, design, assumptions[1]) for design in designs)
+    low, high = (
+        limit(detectable_effect(index, design, assumption, study.findings) for design in designs)
+        for limit, assumption in zip((min, max), assumptions, strict=True)
+    )
     size = f"{name}: with {len(index)} test images of {index['patient'].nunique()} patients, {designs[0].family} arms "
     size += f"and {len(study.config['seeds']['runs'])} seeds"
     if pd.isna(low):

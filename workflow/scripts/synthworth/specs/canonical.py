@@ -37,5 +37,9 @@ class ConfigSlices:
         drawn = " (drawn phantoms, no patients)" if self.study.source == "phantoms" else ""
         return {"study": study + drawn, "protocol": self.config["protocol"]}
 
+    def _findings(self) -> dict[str, list[str]]:
+        """The findings of a multi-label study; of another nothing: its jobs do not hang on them."""
+        return {"findings": self.study.findings} if self.study.findings else {}
+
     def _ddof(self) -> int:
         return 1 if self.config["statistics"]["standard_deviation"] == "sample" else 0

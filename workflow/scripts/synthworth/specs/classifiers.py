@@ -38,17 +38,19 @@ class ClassifiersSpecs(ConfigSlices):
                 ),
             }
             | ({"pretrain_share": arm.pretrain_share} if arm.regime == "pretrain_then_finetune" else {})
+            | self._findings()
         )
 
     @canonical
     def evaluate_classifier(self, wildcards: Any) -> dict[str, Any]:
-        """The classes, in the order of the probabilities."""
-        return {"classes": list(self.study.classes)}
+        """The classes, in the order of the probabilities; or the findings, in theirs."""
+        return {"classes": list(self.study.classes)} | self._findings()
 
     @canonical
     def collect_runs(self, wildcards: Any) -> dict[str, Any]:
         """The names of all runs, in the order of their predictions, and how they are aggregated."""
-        return {"names": self._runs(wildcards), "classes": list(self.study.classes), "ddof": self._ddof()}
+        classes = self.study.findings or list(self.study.classes)
+        return {"names": self._runs(wildcards), "classes": classes, "ddof": self._ddof()}
 
     @canonical
     def compare_arms(self, wildcards: Any) -> dict[str, Any]:

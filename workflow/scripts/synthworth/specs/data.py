@@ -12,30 +12,38 @@ class DataSpecs(ConfigSlices):
     @canonical
     def draw_phantoms(self, wildcards: Any) -> dict[str, Any]:
         """Which phantoms to draw."""
-        return dict(self.config["dataset"]["phantoms"]) | {"seed": self.seed}
+        return dict(self.config["dataset"]["phantoms"]) | {"seed": self.seed} | self._findings()
 
     @canonical
     def inspect_images(self, wildcards: Any) -> dict[str, Any]:
-        """Where the images are, and which labels are classes."""
+        """Where the images are, which labels are classes, and what is said of findings."""
         external = {"external": True} if wildcards.study in self.study.external else {}
-        return {"classes": self.study.classes} | self._source(wildcards) | external
+        findings = self._findings()
+        if findings:
+            findings |= {"unmentioned": self.config["dataset"]["unmentioned"]}
+        return {"classes": self.study.classes} | self._source(wildcards) | external | findings
 
     @canonical
     def split_patients(self, wildcards: Any) -> dict[str, Any]:
-        """The shares of the splits, and which fold is the test split."""
+        """The shares of the splits, which fold is the test split, and what each split must tell of."""
         splits = self.config["splits"]
         shares = {split: splits["fractions"][split] for split in self.study.splits}
         part = self.study.parts.get(wildcards.study)
         if part is None:
-            return {"fractions": shares, "seed": splits["seed"]}
+            return {"fractions": shares, "seed": splits["seed"]} | self._findings()
         # All folds of a repeat are dealt at once, so from one seed.
         drawn = {"seed": seed(splits["seed"], "repeat", part.repeat)}
-        return drawn | {"fractions": shares, "fold": part.fold, "folds": part.folds}
+        return drawn | {"fractions": shares, "fold": part.fold, "folds": part.folds} | self._findings()
+
+    @canonical
+    def describe_data(self, wildcards: Any) -> dict[str, Any]:
+        """The findings that are counted."""
+        return self._findings()
 
     @canonical
     def check_external(self, wildcards: Any) -> dict[str, Any]:
-        """The names of the study's own splits."""
-        return {"splits": self.study.splits}
+        """The names of the study's own splits, and what a test set must tell of."""
+        return {"splits": self.study.splits} | self._findings()
 
     @canonical
     def collect_external(self, wildcards: Any) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class FidelitySpecs(ConfigSlices):
             # In the order of the files: JSON sorts the keys of a mapping.
             "generators": [[name, last - first + 1] for name, (first, last) in shards.items()],
             "confidence": self.config["fidelity"]["confidence"],
-        }
+        } | self._findings()
 
     @canonical
     def detect_synthetic(self, wildcards: Any) -> dict[str, Any]:

@@ -19,11 +19,12 @@ NAMES = ["classifier", "arm", "generator", "dose", *LEVELS]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities of R runs for the same n test images of K classes.
+    """Probabilities of R runs for the same n test images of K classes, or of K findings.
 
     `runs`: frame of R rows with columns classifier, arm, generator, dose and LEVELS.
-    `classes`: the K class names, in the order of the probabilities.
-    `truth`: int [n], the class of each image as its position in `classes`.
+    `classes`: the K names of classes or findings, in the order of the probabilities.
+    `truth`: int [n], the class of each image as its position in `classes`; or float [n, K], its findings: 1 present, 0
+    absent, NaN masked.
     `patients`: int [n], the patient of each image, 0 ... P-1.
     `probabilities`: float [R, n, K], in [0, 1]; row r belongs to row r of `runs`.
     """
@@ -79,8 +80,8 @@ def read_predictions(runs: Iterable[Mapping[str, Any]]) -> Predictions:
 def read_run(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     """What a run said of the test images: its file, or the files of its folds, as one frame in the images' order.
 
-    A file is a CSV with columns `image`, `patient`, `class` and one `p_<class>` per class; the order of its rows is
-    of no importance.
+    A file is a CSV with columns `image`, `patient`, `class` and one `p_<class>` per class, or per finding one
+    `p_<finding>` and one `y_<finding>` (1, 0, or empty: masked); the order of its rows is of no importance.
     """
     paths = [path] if isinstance(path, str | Path) else path
     # A class may be called "None" or "NA".
@@ -92,8 +93,8 @@ def read_run(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
 def align(runs: Iterable[Mapping[str, Any]], frames: Iterable[pd.DataFrame]) -> Predictions:
     """The runs' predictions in one common order of images; `frames` are as `read_predictions` describes its files.
 
-    Raises StudyError where a run is named twice or where images, patients or classes differ between runs, or a
-    probability is missing: paired comparisons need the same test set throughout.
+    Raises StudyError where a run is named twice or where images, patients, classes or findings differ between runs, or
+    a probability is missing: paired comparisons need the same test set throughout.
     """
     runs, frames = list(runs), [frame.set_index("image").sort_index() for frame in frames]
     if not runs:
@@ -101,6 +102,9 @@ def align(runs: Iterable[Mapping[str, Any]], frames: Iterable[pd.DataFrame]) -> 
     table = pd.DataFrame([full_name(run) for run in runs])
     first = frames[0]
     columns = [column for column in first.columns if column.startswith("p_")]
+    classes = tuple(column.removeprefix("p_") for column in columns)
+    found = [column for column in first.columns if column.startswith("y_")]
+    facts = ["patient", "class", *found]
     problems = []
     for run, frame in zip(runs, frames, strict=True):
         name = run_title(run)
@@ -108,21 +112,25 @@ def align(runs: Iterable[Mapping[str, Any]], frames: Iterable[pd.DataFrame]) -> 
             problems.append(f"{name}: other classes than in the first file; all runs need the classes of the config")
         elif not frame.index.is_unique:
             problems.append(f"{name}: an image stands twice; each test image is predicted once, in one fold")
-        elif not frame[["patient", "class"]].equals(first[["patient", "class"]]):
+        elif not set(facts) <= set(frame) or not frame[facts].equals(first[facts]):
             problems.append(f"{name}: other images, patients or classes than in the first file; predict again")
         elif not np.isfinite(frame[columns].to_numpy(float)).all():
             problems.append(f"{name}: a probability is missing or infinite; did the training diverge?")
     for row in table[table.duplicated(["classifier", "arm", *LEVELS])].itertuples():
         problems.append(f"{row.classifier}, {row.arm}, seed {row.seed}: named twice")
-    classes = tuple(column.removeprefix("p_") for column in columns)
-    for unknown in sorted(set(first["class"]) - set(classes)):
-        problems.append(f"class {unknown}: has test images but no column p_{unknown}")
+    if not found:
+        for unknown in sorted(set(first["class"]) - set(classes)):
+            problems.append(f"class {unknown}: has test images but no column p_{unknown}")
     if problems:
         raise StudyError("The predictions cannot be compared:", problems)
     return Predictions(
         runs=table,
         classes=classes,
-        truth=first["class"].map({name: index for index, name in enumerate(classes)}).to_numpy(int),
+        truth=_findings(first, classes) if found else first["class"].map(classes.index).to_numpy(int),
         patients=pd.factorize(first["patient"])[0],
         probabilities=np.stack([frame[columns].to_numpy(float) for frame in frames]),
     )
+
+
+def _findings(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    return frame[[f"y_{name}" for name in names]].to_numpy(float)

@@ -17,19 +17,27 @@ LEVEL = 0.05
 
 def recognition(scores: pd.DataFrame, baseline: str) -> Table:
     """The recall of each class among each generator's images, and among held-out real ones."""
+    findings = "auroc" in scores
+    word = "finding" if findings else "class"
     text = [_share(row.recall, row.low, row.high) for row in scores.itertuples()]
+    if findings:
+        areas = ["" if pd.isna(area) else f"; {area:.2f}" for area in scores["auroc"]]
+        text = [f"{share}{area}" for share, area in zip(text, areas, strict=True)]
     frame = grid(scores, ["source"], "class", text).rename(columns={"source": "Images"})
     off = scores[scores["reading"].isin(["below real", "above real"])]
     named = "; ".join(f"{row.source}, {row['class']}: {row.reading}" for _, row in off.iterrows())
+    taken = "are meant to show a finding in which it is seen" if findings else "of a class that are taken for it"
     remarks = [
-        f"Per cent of the images of a class that are taken for it, with intervals, by a classifier of the arm "
-        f"{baseline}, which has real images alone; {span(scores['n'])} images of a class.",
+        f"Per cent of the images {'that ' * findings}{taken}, with intervals, by the first classifier of the arm "
+        f"{baseline}, which has real images alone, the mean of its runs; {span(scores['n'])} images of a {word}.",
+        *["Then the AUROC of telling these from images that are meant not to show it."] * findings,
         f"Beyond their intervals off the real ones: {named}."
         if named
         else "No generator is off the real ones beyond its interval.",
         "The held-out images also chose the classifier's epoch: their row is a little high.",
     ]
-    return Table(frame, "Images recognised as their class (%)", remarks if len(frame) else [])
+    caption = f"Images recognised as their {word} (%{' and AUROC' if findings else ''})"
+    return Table(frame, caption, remarks if len(frame) else [])
 
 
 def detection(scores: pd.DataFrame, baseline: str) -> Table:

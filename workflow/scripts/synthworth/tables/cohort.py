@@ -16,12 +16,20 @@ def table1_demographics(demographics: pd.DataFrame) -> Table:
 
 
 def table2_classes(classes: pd.DataFrame) -> Table:
-    """Images of each class and split, and their patients, from the frame of `cohort.class_counts`."""
+    """Images of each class (and finding) and split, and their patients, from the frame of `cohort.class_counts`."""
     text = classes.assign(
         text=[f"{row.images} ({row.percent:.2f}%), {row.patients} patients" for row in classes.itertuples()]
     )
-    frame = _by_split(text, ["class"]).rename(columns={"class": "Class"})
-    return Table(frame, "Images of each class and split", ["Percent of the images of a split."])
+    remarks = ["Percent of the images of a split."]
+    if "finding" not in classes:
+        frame = _by_split(text, ["class"]).rename(columns={"class": "Class"})
+        return Table(frame, "Images of each class and split", remarks)
+    of_finding = text["finding"] != ""
+    text["variable"] = text["finding"].where(of_finding, "class")
+    text["group"] = text["status"].where(of_finding, text["class"])
+    frame = _by_split(text, ["variable", "group"]).rename(columns={"variable": "Class or finding", "group": "Images"})
+    remarks.append("Findings that are uncertain in an image are masked there, in training and in scores.")
+    return Table(frame, "Images of each class, finding and split", remarks, "Class or finding")
 
 
 def _names(frame: pd.DataFrame) -> zip:

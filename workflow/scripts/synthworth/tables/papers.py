@@ -5,10 +5,12 @@
 
 import pandas as pd
 
-from synthworth.cells import WITHOUT_COPIES, accuracy_cells, mean_accuracy_changes, training_data
+from synthworth.cells import WITHOUT_COPIES, accuracy_cells, are_findings, mean_accuracy_changes, training_data
 from synthworth.tables.layout import Table, grid, mean_and_sd, span
 
 PER_CLASS_METRICS = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
+PER_FINDING_METRICS = {"auroc": "AUROC", "average_precision": "Average precision"} | PER_CLASS_METRICS
+OVER_FINDINGS = "Accuracy is the mean over findings of the share of right decisions."
 # Columns of Table 5 that the paper has not.
 IMAGES = "Images (synthetic / real)"
 REFERENCE = "Reference split"
@@ -87,6 +89,7 @@ def table7_accuracy(cells: pd.DataFrame, baseline: str) -> Table:
     frame = grid(accuracy, ["added", "row"], "classifier", text, cells["classifier"].unique())
     frame = frame.rename(columns={"added": "Added per class", "row": "Training data"})
     remarks = [f"Mean ± sd over n = {span(accuracy['n'])} training runs.", *_copies_remarks(accuracy)]
+    remarks += [OVER_FINDINGS] * are_findings(cells)
     return Table(frame, "Accuracy (%) of classifiers on the test images", remarks, "Added per class")
 
 
@@ -99,6 +102,7 @@ def table8_accuracy_change(cells: pd.DataFrame, baseline: str) -> Table:
         f"Change from the same classifier's {baseline}, averaged over doses.",
         "In the row of means each generator and dose has equal weight.",
         *_copies_remarks(cells),
+        *[OVER_FINDINGS] * are_findings(cells),
     ]
     return Table(frame.reset_index(drop=True), "Mean change of accuracy in percentage points", remarks)
 
@@ -107,9 +111,11 @@ def table9_per_class(cells: pd.DataFrame, baseline: str) -> Table:
     """Precision, recall and F1 of each class, mean ± sd, for the classifier of the highest accuracy (Table 9).
 
     Rows: the baseline, the other arms without synthetic images, and of each generator the arm with the highest
-    accuracy among those that have scores per class (the only one, where there is one).
+    accuracy among those that have scores per class (the only one, where there is one). Of a multi-label study the same
+    of each finding, with its AUROC and average precision first.
     """
-    scores = cells[cells["metric"].isin(list(PER_CLASS_METRICS))]
+    metrics = PER_FINDING_METRICS if are_findings(cells) else PER_CLASS_METRICS
+    scores = cells[cells["metric"].isin(list(metrics))]
     accuracy = accuracy_cells(cells)
     accuracy = accuracy[accuracy["classifier"].isin(scores["classifier"])].sort_values(
         "mean", ascending=False, kind="stable"
@@ -124,8 +130,8 @@ def table9_per_class(cells: pd.DataFrame, baseline: str) -> Table:
     order = list(best.sort_values(["synthetic", "other", "appearance"])["arm"])
     chosen = scores[scores["arm"].isin(order)]
     chosen = chosen.assign(
-        heading=chosen["metric"].map(PER_CLASS_METRICS),
-        metric_place=chosen["metric"].map(list(PER_CLASS_METRICS).index),
+        heading=chosen["metric"].map(metrics),
+        metric_place=chosen["metric"].map(list(metrics).index),
         arm_place=chosen["arm"].map(order.index),
     ).sort_values(["metric_place", "arm_place"], kind="stable")
     text = [mean_and_sd(row, decimals=4) for _, row in chosen.iterrows()]
@@ -136,7 +142,8 @@ def table9_per_class(cells: pd.DataFrame, baseline: str) -> Table:
         "Classifier and, of each generator, the arm were chosen by accuracy on the same images that are reported here.",
         *_copies_remarks(chosen),
     ]
-    caption = f"Precision, recall and F1 of each class ({classifier})" if classifier else "Scores of each class"
+    caption = "Scores of each finding" if are_findings(cells) else "Precision, recall and F1 of each class"
+    caption = f"{caption} ({classifier})" if classifier else "Scores of each class"
     return Table(frame, caption, remarks, "Metric")
 
 
