@@ -378,18 +378,21 @@ def test_rank_tests_that_say_nothing_say_why(values, groups, reason):
     assert frame["p"].isna().all()
 
 
-def test_generators_are_compared_by_their_own_runs():
+def test_generators_are_compared_by_the_runs_of_the_arms_asked_for():
+    arms = [("baseline", "baseline", 9), ("gan+100", "gan", 0.5), ("gan+250", "gan", 0.6), ("ddpm+100", "ddpm", 0.7)]
     runs = pd.DataFrame(
         [
-            {"generator": name, "dose": dose, "metric": metric, "class": scope, "value": value + (scope == "viral")}
-            for name, dose, value in [("baseline", 0, 9), ("gan", 100, 0.5), ("gan", 250, 0.6), ("ddpm", 100, 0.7)]
+            {"arm": arm, "generator": name, "metric": metric, "class": scope, "value": value + (scope == "viral")}
+            for arm, name, value in [*arms, ("replace", "gan", 0.1)]
             for metric, scope in [("accuracy", "all"), ("accuracy", "viral"), ("macro_f1", "all")]
         ]
     )
-    frame = compare_generators(runs, "accuracy")
+    frame = compare_generators(runs, "accuracy", ["gan+100", "gan+250", "ddpm+100"])
     assert frame.loc[0, "statistic"] == stats.kruskal([0.5, 0.6], [0.7]).statistic
     assert frame.loc[0, "n_1"] == 3
     assert set(frame["metric"]) == {"accuracy"}
+    everything = compare_generators(runs, "accuracy", ["gan+100", "gan+250", "ddpm+100", "replace"])
+    assert everything.loc[0, "statistic"] != frame.loc[0, "statistic"]
 
 
 def as_frame(predictions, run):
@@ -421,9 +424,10 @@ def test_from_prediction_files_to_verdict(tmp_path):
     answer = json.loads((tmp_path / "out/verdict.json").read_text(encoding="utf-8"))
     assert answer == verdict(rows)
     assert answer["margin"] == 0.02
-    scores = pd.DataFrame({"generator": ["gan", "ddpm"], "dose": 100, "metric": "accuracy", "class": "all"})
+    arms = ["gan+100", "ddpm+100"]
+    scores = pd.DataFrame({"arm": arms, "generator": ["gan", "ddpm"], "metric": "accuracy", "class": "all"})
     scores.assign(value=[0.5, 0.6]).to_csv(tmp_path / "runs.csv", index=False)
-    write_generators(tmp_path / "runs.csv", tmp_path / "out/generators.csv", metric="accuracy")
+    write_generators(tmp_path / "runs.csv", tmp_path / "out/generators.csv", metric="accuracy", arms=arms)
     assert list(pd.read_csv(tmp_path / "out/generators.csv")["test"]) == ["kruskal_wallis", "dunn_bonferroni"]
     names = {"comparisons.csv", "components.csv", "verdict.json", "generators.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names

@@ -73,8 +73,9 @@ class ClassifiersSpecs(ConfigSlices):
 
     @canonical
     def compare_generators(self, wildcards: Any) -> dict[str, Any]:
-        """The metric of the rank tests."""
-        return {"metric": self.config["statistics"]["primary_metric"]}
+        """The metric of the rank tests, and the arms whose runs they take."""
+        plain = dict.fromkeys(arm.shared_name for arm in self.study.arms.values() if arm.plain)
+        return {"metric": self.config["statistics"]["primary_metric"], "arms": list(plain)}
 
     @canonical
     def reach_verdict(self, wildcards: Any) -> dict[str, Any]:

@@ -76,9 +76,9 @@ def write_worth(
     _write_csv(worth_in_real_images(runs, baseline, counts, metric, confidence), output)
 
 
-def write_generators(runs: str | Path, generators: str | Path, *, metric: str) -> None:
+def write_generators(runs: str | Path, generators: str | Path, *, metric: str, arms: Sequence[str]) -> None:
     """Reads runs.csv and writes the frame of `compare_generators` as a CSV."""
-    _write_csv(compare_generators(read_scores(runs), metric), generators)
+    _write_csv(compare_generators(read_scores(runs), metric, arms), generators)
 
 
 def write_verdict(comparisons: str | Path, answer: str | Path) -> None:
