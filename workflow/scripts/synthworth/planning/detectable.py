@@ -8,6 +8,10 @@ classified right with the recall r, its square is made of
 
 where `training` and `arm` say how much of the variance of being right, r (1 - r), trainings and arms bring. What they
 are for one's own images nobody knows beforehand, so there are two assumptions, and the result is a range.
+
+Not all runs are independent (`statistics.grid`): where generators are trained several times it is these trainings, and
+few of them tell badly how much they differ. This costs degrees of freedom; the spread that chance alone would show
+between so few is added, as `statistics.variance` adds what it sees; and in the unfavourable case so is their luck.
 """
 
 from collections.abc import Mapping
@@ -21,6 +25,7 @@ from scipy import stats
 from synthworth.cells import accuracy_cells
 from synthworth.published import BASELINE, read_published
 from synthworth.statistics.comparisons import POWER
+from synthworth.statistics.predictions import LEVELS
 
 # The test images of Schaudt et al. 2023 by class (Table 2).
 PUBLISHED_IMAGES = {"Bacterial": 19, "COVID-19": 23, "Fungal": 29, "Healthy": 130, "Viral": 16}
@@ -78,11 +83,25 @@ def published_assumptions(folder: str | Path) -> tuple[Assumption, Assumption]:
 
 
 @dataclass(frozen=True)
-class Design:
-    """How a study compares an arm: runs of a classifier on the arm and on the baseline, classifiers, arms in all."""
+class Repetitions:
+    """How an arm, or the baseline, is repeated: its `runs` of a classifier, and which of them count as independent.
+
+    `level`: what is (of `predictions.LEVELS`, as of `statistics.grid`); `units`: how many of these there are;
+    `degrees`: of freedom by which the study knows the spread between them.
+    """
 
     runs: int
-    baseline_runs: int
+    level: str
+    units: int
+    degrees: int
+
+
+@dataclass(frozen=True)
+class Design:
+    """How a study compares an arm: repetitions of the arm and of the baseline, classifiers, arms in all."""
+
+    arm: Repetitions
+    baseline: Repetitions
     classifiers: int
     family: int
     confidence: float
@@ -95,26 +114,43 @@ def detectable_effect(test: pd.DataFrame, design: Design, assumption: Assumption
     `test` has a row per test image, with `patient` and `class`. For accuracy images weigh alike, for every other
     metric classes do: macro F1 and AUROC are reckoned as balanced accuracy.
     """
-    if min(design.runs, design.baseline_runs) < 2:
+    sides = (design.arm, design.baseline)
+    if min(side.units for side in sides) < 2:
         return float("nan")
-    noise = assumption.training * (1 / design.runs + 1 / design.baseline_runs) / design.classifiers
-    noise += assumption.own_arm / design.classifiers + assumption.shared_arm
+    training = [assumption.training / side.runs / design.classifiers for side in sides]
+    noise = sum(training) + assumption.own_arm / design.classifiers + assumption.shared_arm
+    # What trainings of a generator differ by in skill; the trainings of a classifier do so by chance alone.
+    luck = [assumption.shared_arm / design.arm.units if design.arm.level != LEVELS[-1] else 0.0, 0.0]
+    skill = [own + seen * _excess(side.degrees) for own, seen, side in zip(luck, training, sides, strict=True)]
+    doubts, fourth = 0.0, 0.0
     classes = test["class"].nunique()
-    variance, fourth = 0.0, 0.0
     for name, rows in test.groupby("class"):
         recall = assumption.recalls.get(_plain(name))
         doubt = assumption.unknown if recall is None else recall * (1 - recall)
         weight = 1 / len(test) if design.metric == "accuracy" else 1 / classes / len(rows)
         counts = rows.groupby("patient").size().to_numpy()
-        by_patient = weight**2 * noise * doubt * (counts + assumption.within_patients * counts * (counts - 1))
-        variance += by_patient.sum()
-        fourth += KURTOSIS * (by_patient**2).sum()
+        by_patient = weight**2 * doubt * (counts + assumption.within_patients * counts * (counts - 1))
+        doubts += by_patient.sum()
+        fourth += KURTOSIS * ((noise * by_patient) ** 2).sum()
+    variance = noise * doubts
     patients = test["patient"].nunique()
     # As `statistics.variance.difference_variance` has it.
-    degrees = np.clip(2 * variance**2 / max(fourth - variance**2 / patients, np.finfo(float).tiny), 1, patients - 1)
+    own_degrees = np.clip(2 * variance**2 / max(fourth - variance**2 / patients, np.finfo(float).tiny), 1, patients - 1)
+    uncertainty = variance**2 / own_degrees
+    between = [doubts * (seen + own) for seen, own in zip(training, luck, strict=True)]
+    for level in sorted({side.level for side in sides}):
+        own = [place for place, side in enumerate(sides) if side.level == level]
+        uncertainty += sum(between[place] for place in own) ** 2 / sides[own[0]].degrees
+    variance += doubts * sum(skill)
+    degrees = variance**2 / uncertainty
     alpha = 1 - design.confidence
     first_step = stats.t.isf(alpha / (2 * design.family), degrees)
     return float((first_step + stats.t.ppf(POWER, degrees)) * np.sqrt(variance))
+
+
+def _excess(degrees: int) -> float:
+    """What a ratio of variances that is 1 exceeds 1 by in an estimate of so many degrees of freedom, 0 where less."""
+    return float(stats.chi2.sf(degrees, degrees + 2) - stats.chi2.sf(degrees, degrees))
 
 
 def _between_arms(accuracy: pd.DataFrame, variance: pd.Series) -> tuple[float, float]:
