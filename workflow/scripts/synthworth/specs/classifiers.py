@@ -79,8 +79,8 @@ class ClassifiersSpecs(ConfigSlices):
 
     @canonical
     def reach_verdict(self, wildcards: Any) -> dict[str, Any]:
-        """Nothing: the comparisons say what the verdict rests on."""
-        return {}
+        """The generators whose images someone else made; of all else the comparisons say what the verdict rests on."""
+        return {"outside": self.study.outside()}
 
     def _images_of(self, arm: Arm) -> dict[str, Any]:
         """Keywords of `arm_images`; of what an arm does not do, nothing: its runs do not hang on it."""
