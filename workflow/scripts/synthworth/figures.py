@@ -143,9 +143,9 @@ def figure_effects(
     """A forest plot of the verdicts: each arm's effect with its intervals, in percentage points.
 
     `effects` has the columns `arm, generator, dose, effect, low, high` (thick), `low_simultaneous, high_simultaneous`
-    (thin, and in numbers), `verdict` (helps, no evidence, harms) and, where the effect is not one on accuracy, `metric`.
-    Rows go by generator and dose; an effect whose chance is not known (one seed) has no interval. `margin` (percentage
-    points) shades the effects too small to matter.
+    (thin, and in numbers), `verdict` (helps, no evidence, harms) and, where the effect is not one on accuracy,
+    `metric`. Rows go by generator and dose; an effect whose chance is not known (one seed) has no interval. `margin`
+    (percentage points) shades the effects too small to matter.
     """
     effects = effects.dropna(subset=["effect"])
     order = {name: place for place, name in enumerate(in_order(effects["generator"], generators))}

@@ -9,21 +9,6 @@ import pandas as pd
 from synthworth.errors import StudyError
 
 
-# What an arm's interval and verdict speak of (`scope`), and what the sentence says of it.
-IMAGES, MODELS, DRAWS, ANEW = (
-    "these images",
-    "these trained generators and images",
-    "these trained generators",
-    "generators trained anew",
-)
-SCOPES = {
-    IMAGES: "It speaks of these images: others of their kind may do otherwise.",
-    MODELS: "It speaks of these trained generators and these images of theirs: trained anew they may do otherwise.",
-    DRAWS: "It speaks of these trained generators, whatever is drawn from them: trained anew they may do otherwise.",
-    ANEW: "It speaks of generators trained anew, too, not of these alone.",
-}
-
-
 def verdict(comparisons: pd.DataFrame, outside: Sequence[str] = ()) -> dict[str, Any]:
     """The answer of a study, ready for JSON, from the rows of `compare_arms` pooled over classifiers.
 
@@ -47,8 +32,8 @@ def verdict(comparisons: pd.DataFrame, outside: Sequence[str] = ()) -> dict[str,
     1 - confidence of all cases.
 
     `best_arm` is the synthetic arm of the largest effect among those of the study's verdict: among the helping ones
-    where it helps, among all with a known standard error otherwise; where none is known, among all. As it is the best of
-    many, the sentence gives the interval that holds for all arms at once. Effects are fractions.
+    where it helps, among all with a known standard error otherwise; where none is known, among all. As it is the best
+    of many, the sentence gives the interval that holds for all arms at once. Effects are fractions.
 
     Each synthetic arm's `scope` (one of SCOPES) is what its interval speaks of: `generators trained anew` where the
     arm's generator was trained several times, alone or in repeats of the cross-validation, `these trained generators`
@@ -153,6 +138,19 @@ def _number(value: float) -> float | None:
 NUMBERS = ["effect", "standard_error", "low", "high", "low_simultaneous", "high_simultaneous", "p", "p_adjusted"]
 NUMBERS += ["p_equivalence", "p_equivalence_adjusted", "minimum_detectable_effect"]
 COUNTS = ["n_images", "n_patients", "n_classifiers", "n_repeats", "n_seeds", "n_generator_seeds", "n_draws"]
+# What an arm's interval and verdict speak of (`scope`), and what the sentence says of it.
+IMAGES, MODELS, DRAWS, ANEW = (
+    "these images",
+    "these trained generators and images",
+    "these trained generators",
+    "generators trained anew",
+)
+SCOPES = {
+    IMAGES: "It speaks of these images: others of their kind may do otherwise.",
+    MODELS: "It speaks of these trained generators and these images of theirs: trained anew they may do otherwise.",
+    DRAWS: "It speaks of these trained generators, whatever is drawn from them: trained anew they may do otherwise.",
+    ANEW: "It speaks of generators trained anew, too, not of these alone.",
+}
 
 
 def _points(fraction: float) -> str:

@@ -17,8 +17,8 @@ def effects(comparisons: pd.DataFrame, baseline: str) -> Table:
     remarks = [
         f"Percentage points of {metric} from the arm {baseline}, over n = {seeds} and "
         f"{span(pooled['n_images'])} test images of {span(pooled['n_patients'])} patients.",
-        "Intervals hold for all arms at once (comparisons.csv has those of each arm alone); p and verdicts are adjusted "
-        "for all arms.",
+        "Intervals hold for all arms at once (comparisons.csv has those of each arm alone); p and verdicts are "
+        "adjusted for all arms.",
     ]
     return Table(_rows(pooled).reset_index(drop=True), f"Effect of each arm on {metric}", remarks)
 
@@ -40,8 +40,8 @@ def external_effects(comparisons: pd.DataFrame, baseline: str) -> Table:
         size = f"{span(rows['n_images'])} images of {span(rows['n_patients'])} patients"
         remarks.append(f"{name}: {score}, {size}{warning}.")
     remarks.append(
-        "Intervals, p and verdicts are adjusted for all arms on one test set, not over test sets: the study's verdict is "
-        "that of its own test split, and the others say whether it holds elsewhere."
+        "Intervals, p and verdicts are adjusted for all arms on one test set, not over test sets: the study's verdict "
+        "is that of its own test split, and the others say whether it holds elsewhere."
     )
     return Table(frame.reset_index(drop=True), f"Effect of each arm on {metric}, on other test images", remarks, "Arm")
 
