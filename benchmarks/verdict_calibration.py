@@ -1,22 +1,27 @@
-"""How often the verdict is right: simulated studies whose truth is known, judged as a study is, and as paper B judges.
+"""How often the verdict is right: simulated studies whose truth is known, judged as a study is, and in two other ways.
 
 Usage: OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts python benchmarks/verdict_calibration.py
-    [--studies 1000] [--csv calibration.csv] [--figure docs/verdict_calibration.png]
+    [--studies 1000] [--fewer 250] [--csv docs/verdict_calibration.csv] [--figure docs/verdict_calibration.png]
 
 Studies have the paper's 217 test images of five classes, its 27 arms and five seeds (`simulated_studies`): with equal
-generators, with one classifier and with five; and with generators whose trainings differ in skill, trained once, so
-that their luck passes for an effect, and trained twice. Where no arm has an effect, the share of studies that say
-`helps` (at most 5 %) and the share of intervals that hold the truth (93 to 97 %) are counted; then the power of the
-first arm with an effect of its own among 26 without. Beside it the t-test of Khosravi et al. 2024 (Synthetically
-enhanced): independent samples of 1,000 bootstrap replicates each of an arm's and the baseline's score of one run,
-Bonferroni over arms.
+generators, with one classifier and with five, and with two seeds; and with generators whose trainings differ in skill,
+trained once, so that their luck passes for an effect, and trained twice. Where no arm has an effect, the share of
+studies that say `helps` (at most 5 %) and the share of intervals that hold the truth (93 to 97 %) are counted, by
+balanced accuracy in all studies and by the other metrics in fewer. In as many the first arm has an effect of its own
+among 26 without: how often it is found, how often its interval holds the effect, how its standard error grows.
 
-The CSV has a row per number: design, effect (points), quantity, value, low and high (95 %, over studies), studies.
+Beside it, in fewer studies without an effect, the bootstrap that resamples patients and seeds together, with intervals
+of its percentiles; and the t-test of Khosravi et al. 2024 (Synthetically enhanced): independent samples of 1,000
+bootstrap replicates each of an arm's and the baseline's score of one run, Bonferroni over arms.
+
+The CSV has a row per number: design, effect (points), metric, quantity, value, low and high (95 %, over studies),
+studies.
 """
 
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -30,29 +35,44 @@ from simulated_studies import Design, Noise, Study, simulate
 from synthworth.figure_style import DOTS_PER_INCH, GENERATOR_COLOURS, GREY, PAGE_WIDTH, STYLE
 from synthworth.files import replacing
 from synthworth.statistics.comparisons import compare_arms
+from synthworth.statistics.grid import build_grid
+from synthworth.statistics.influence import METRICS
 from synthworth.statistics.predictions import Predictions
 
 EQUAL, UNEQUAL = "equal generators, trained once", "unequal generators, trained once"
 TWICE, CLASSIFIERS = "unequal generators, trained twice", "equal generators, five classifiers"
+SEEDS = "equal generators, two seeds"
 DESIGNS = {
     EQUAL: Design(),
     CLASSIFIERS: Design(classifiers=5),
+    SEEDS: Design(seeds=2),
     UNEQUAL: Design(noise=Noise(generator_skill=0.2)),
     TWICE: Design(generator_seeds=2, noise=Noise(generator_skill=0.2)),
 }
-EFFECTS = {EQUAL: (0.03, 0.05, 0.1, 0.15), CLASSIFIERS: (0.03, 0.05, 0.1), TWICE: (0.03, 0.05, 0.1, 0.15)}
+# Points of the primary metric. Where luck passes for an effect none is looked for.
+EFFECTS = {EQUAL: (3, 5, 10, 15), CLASSIFIERS: (3, 5, 10), SEEDS: (3, 5), UNEQUAL: (), TWICE: (3, 5, 10, 15)}
+PRIMARY = "balanced_accuracy"
+# Whose effect is exactly 0: the others' arms have trainings of a generator, which the baseline has not.
+OTHER_METRICS = {EQUAL: sorted(set(METRICS) - {PRIMARY})}
 CHANGED = "gan+100"
 LEVEL = 0.05
 BOOTSTRAPS = 1_000
 HELPS, HARMS, COVERED, TOGETHER = "helps", "harms", "intervals with the truth", "all simultaneous intervals"
-POWER, DETECTABLE, NAIVE_ARM = "power", "minimum detectable effect", "t-test on bootstraps: arms at p < 0.05"
+POWER, DETECTABLE, WIDTH = "power", "minimum detectable effect", "width of the intervals"
+ERROR = "standard error at the effect, of that without"
+CROSSED, CROSSED_WIDTH = "crossed bootstrap: intervals with the truth", "crossed bootstrap: width of the intervals"
+NAIVE_ARM = "t-test on bootstraps: arms at p < 0.05"
 NAIVE_STUDY = "t-test on bootstraps: studies that say helps"
+COLUMNS = ["design", "effect", "metric", "quantity", "value", "low", "high", "studies"]
+
+Counted = dict[tuple[float, str, str], float]
 
 
 def main() -> None:
     """Simulates, writes the CSV, draws the figure, prints both the table and the time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=1_000)
+    parser.add_argument("--fewer", type=int, default=250)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--figure", type=Path)
@@ -60,37 +80,62 @@ def main() -> None:
     frames = []
     for name, design in DESIGNS.items():
         start = time.process_time()
-        counted = calibrate(design, arguments.studies, arguments.seed, EFFECTS.get(name, ()), name == EQUAL)
-        frames.append(counted.assign(design=name))
+        counted = calibrate(design, arguments.studies, arguments.seed)
+        more = calibrate_more(design, arguments.fewer, arguments.seed, EFFECTS[name], OTHER_METRICS.get(name, ()))
+        frames.append(pd.concat([counted, more]).assign(design=name))
         print(f"{name}: {time.process_time() - start:.0f} s", file=sys.stderr)
-    frame = pd.concat(frames, ignore_index=True)[["design", "effect", "quantity", "value", "low", "high", "studies"]]
+    frame = pd.concat(frames, ignore_index=True)[COLUMNS]
     frame.to_csv(arguments.csv or sys.stdout, index=False, float_format="%.4f")
     if arguments.figure:
         with replacing(arguments.figure) as temporary:
             calibration_figure(frame).savefig(temporary, format="png", dpi=DOTS_PER_INCH)
 
 
-def calibrate(
-    design: Design, studies: int, seed: int, effects: tuple[float, ...] = (), naive: bool = True
-) -> pd.DataFrame:
-    """What `studies` simulated studies of `design` say: rows of effect (points), quantity, value, low, high, studies.
+def calibrate(design: Design, studies: int, seed: int) -> pd.DataFrame:
+    """What `studies` simulated studies of `design` without any effect say: rows of COLUMNS but the design."""
+    generator = np.random.default_rng(seed)
+    return _counted([_judged(simulate(design, generator).predictions(), PRIMARY) for _ in range(studies)])
 
-    `effects` (fractions): for the power, of the arm CHANGED. `naive`: whether to count paper B's test too.
-    """
+
+def calibrate_more(
+    design: Design, studies: int, seed: int, effects: Sequence[float] = (), metrics: Sequence[str] = ()
+) -> pd.DataFrame:
+    """The same by other `metrics`, by other methods, and where the arm CHANGED has one of `effects` (points)."""
     generator = np.random.default_rng(seed)
     rows = []
     for _ in range(studies):
         study = simulate(design, generator)
-        rows.append(_without_effect(study.predictions()))
-        if naive:
-            rows[-1] |= _naive(study.predictions(), generator)
+        equal = study.predictions()
+        row = _crossed(equal, generator) | _naive(equal, generator)
+        for metric in metrics:
+            row |= _judged(equal, metric)
+        own = _changed_arm(equal)
         for effect in effects:
-            rows[-1][POWER, 100 * effect] = _is_found(study, effect)
-    counted = []
-    for quantity, effect in rows[0]:
-        values = np.array([row[quantity, effect] for row in rows], float)
-        counted.append({"effect": effect, "quantity": quantity, **_mean(values), "studies": studies})
-    return pd.DataFrame(counted)
+            row |= _with_effect(study, effect, own)
+        rows.append(row)
+    return _counted(rows)
+
+
+def crossed_bootstrap(predictions: Predictions, generator: np.random.Generator) -> pd.DataFrame:
+    """Each arm's balanced accuracy from the baseline's, bootstrapped over patients and seeds: rows of arm, low, high.
+
+    In each of 1,000 replicates the patients are drawn anew, the same ones for all runs, and of each arm the repetitions
+    that a comparison takes for independent (`statistics.grid`). The interval is of the 2.5 and 97.5 % quantiles.
+    """
+    grid = build_grid(predictions.runs, "baseline")
+    pooled = (grid.rows["classifier"] == "all").to_numpy()
+    n_patients = predictions.n_patients
+    counts = generator.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=BOOTSTRAPS)
+    correct = (predictions.probabilities.argmax(axis=2) == predictions.truth).astype(float)
+    values = balanced_accuracies(counts[:, predictions.patients].astype(float), correct, predictions.truth)
+    values = values @ grid.averages.T
+    means = np.zeros((BOOTSTRAPS, grid.weights.shape[1]))
+    for block in range(means.shape[1]):
+        own = values[:, grid.block_of_replicate == block]
+        size = own.shape[1]
+        means[:, block] = (own * generator.multinomial(size, np.full(size, 1 / size), size=BOOTSTRAPS) / size).sum(1)
+    low, high = np.quantile(means @ grid.weights[pooled].T, [LEVEL / 2, 1 - LEVEL / 2], axis=0)
+    return pd.DataFrame({"arm": grid.rows.loc[pooled, "arm"], "low": low, "high": high})
 
 
 def bootstrap_t_test(predictions: Predictions, generator: np.random.Generator) -> pd.DataFrame:
@@ -102,14 +147,11 @@ def bootstrap_t_test(predictions: Predictions, generator: np.random.Generator) -
     first = ~predictions.runs.duplicated("arm")
     correct = (predictions.probabilities[first].argmax(axis=2) == predictions.truth).astype(float)
     n = predictions.n_images
-    labels = np.eye(len(predictions.classes))[predictions.truth]
 
     def samples(runs: np.ndarray) -> np.ndarray:
         """Bootstrap replicates of the balanced accuracy, float [B, runs]."""
         counts = generator.multinomial(n, np.full(n, 1 / n), size=BOOTSTRAPS).astype(float)
-        hits = np.stack([(counts * label) @ runs.T for label in labels.T])
-        with np.errstate(invalid="ignore"):
-            return np.nanmean(hits / (counts @ labels).T[:, :, None], axis=0)
+        return balanced_accuracies(counts, runs, predictions.truth)
 
     # One draw for all arms, as good as one each: an arm meets the baseline's replicates alone.
     arms, baseline = samples(correct[1:]), samples(correct[:1])
@@ -118,50 +160,89 @@ def bootstrap_t_test(predictions: Predictions, generator: np.random.Generator) -
     return pd.DataFrame({"arm": names.to_numpy(), "effect": (arms - baseline).mean(axis=0), "p": p})
 
 
+def balanced_accuracies(weights: np.ndarray, correct: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The balanced accuracy of R runs with each of B weightings of the images, float [B, R].
+
+    `weights` float [B, n], `correct` float [R, n], 0 or 1, `truth` int [n]; a class of no weight is left out.
+    """
+    recalls = []
+    for label in np.unique(truth):
+        own = truth == label
+        with np.errstate(invalid="ignore"):
+            recalls.append((weights[:, own] @ correct[:, own].T) / weights[:, own].sum(axis=1, keepdims=True))
+    return np.nanmean(recalls, axis=0)
+
+
 def calibration_figure(frame: pd.DataFrame) -> Figure:
     """False alarms, coverage and power, from the frame that `main` writes."""
+    frame = frame[frame["metric"] == PRIMARY]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 3.1), layout="constrained")
+        figure = Figure(figsize=(PAGE_WIDTH, 3.3), layout="constrained")
         axes = figure.subplots(1, 3, width_ratios=[1.05, 0.8, 1.15])
-        names = [name for name in DESIGNS if (frame["design"] == name).any()]
-        looks = dict(zip(names, zip(GENERATOR_COLOURS, "os^D", strict=False), strict=False))
+        names = list(frame["design"].unique())
+        looks = dict(zip(names, zip(GENERATOR_COLOURS, "osv^D", strict=False), strict=False))
         _false_alarms(axes[0], frame, names, looks)
         _coverage(axes[1], frame, names, looks)
         _power(axes[2], frame, names, looks)
     return figure
 
 
-def _mean(values: np.ndarray) -> dict[str, float]:
-    """The mean over studies with its 95 % interval, exact for yes or no."""
-    mean, half = values.mean(), stats.norm.isf(0.025) * values.std(ddof=1) / np.sqrt(len(values))
-    low, high = mean - half, mean + half
-    if set(values) <= {0, 1}:
-        low, high = stats.binomtest(int(values.sum()), len(values)).proportion_ci(0.95)
-    return {"value": mean, "low": low, "high": high}
+def _counted(rows: Sequence[Counted]) -> pd.DataFrame:
+    """The mean of each number over studies with its 95 % interval, exact for yes or no."""
+    counted = []
+    for effect, metric, quantity in rows[0]:
+        values = np.array([row[effect, metric, quantity] for row in rows], float)
+        mean, half = values.mean(), stats.norm.isf(0.025) * values.std(ddof=1) / np.sqrt(len(values))
+        low, high = mean - half, mean + half
+        if set(values) <= {0, 1}:
+            low, high = stats.binomtest(int(values.sum()), len(values)).proportion_ci(0.95)
+        counted.append((effect, metric, quantity, mean, low, high, len(values)))
+    return pd.DataFrame(counted, columns=COLUMNS[1:])
 
 
-def _without_effect(predictions: Predictions) -> dict[tuple[str, float], float]:
-    rows = compare_arms(predictions, "baseline", replicates=500)
+def _judged(predictions: Predictions, metric: str) -> Counted:
+    rows = compare_arms(predictions, "baseline", metric, replicates=500)
     rows = rows[rows["classifier"] == "all"]
     together = (rows["low_simultaneous"] <= 0) & (rows["high_simultaneous"] >= 0)
     return {
-        (HELPS, 0.0): (rows["verdict"] == "helps").any(),
-        (HARMS, 0.0): (rows["verdict"] == "harms").any(),
-        (COVERED, 0.0): ((rows["low"] <= 0) & (rows["high"] >= 0)).mean(),
-        (TOGETHER, 0.0): together.all(),
-        (DETECTABLE, 0.0): 100 * rows["minimum_detectable_effect"].mean(),
+        (0, metric, HELPS): (rows["verdict"] == "helps").any(),
+        (0, metric, HARMS): (rows["verdict"] == "harms").any(),
+        (0, metric, COVERED): ((rows["low"] <= 0) & (rows["high"] >= 0)).mean(),
+        (0, metric, TOGETHER): together.all(),
+        (0, metric, WIDTH): 100 * (rows["high"] - rows["low"]).mean(),
+        (0, metric, DETECTABLE): 100 * rows["minimum_detectable_effect"].mean(),
     }
 
 
-def _naive(predictions: Predictions, generator: np.random.Generator) -> dict[tuple[str, float], float]:
+def _crossed(predictions: Predictions, generator: np.random.Generator) -> Counted:
+    rows = crossed_bootstrap(predictions, generator)
+    return {
+        (0, PRIMARY, CROSSED): ((rows["low"] <= 0) & (rows["high"] >= 0)).mean(),
+        (0, PRIMARY, CROSSED_WIDTH): 100 * (rows["high"] - rows["low"]).mean(),
+    }
+
+
+def _naive(predictions: Predictions, generator: np.random.Generator) -> Counted:
     tests = bootstrap_t_test(predictions, generator)
     helps = (tests["effect"] > 0) & (tests["p"] < LEVEL / len(tests))
-    return {(NAIVE_ARM, 0.0): (tests["p"] < LEVEL).mean(), (NAIVE_STUDY, 0.0): helps.any()}
+    return {
+        (0, PRIMARY, NAIVE_ARM): (tests["p"] < LEVEL).mean(),
+        (0, PRIMARY, NAIVE_STUDY): helps.any(),
+    }
 
 
-def _is_found(study: Study, effect: float) -> bool:
-    rows = compare_arms(study.predictions(effect, CHANGED), "baseline", replicates=1)
-    return rows.set_index(["classifier", "arm"]).loc[("all", CHANGED), "verdict"] == "helps"
+def _changed_arm(predictions: Predictions) -> pd.Series:
+    rows = compare_arms(predictions, "baseline", PRIMARY, replicates=1)
+    return rows.set_index(["classifier", "arm"]).loc["all", CHANGED]
+
+
+def _with_effect(study: Study, effect: float, without: pd.Series) -> Counted:
+    row = _changed_arm(study.predictions(effect / 100, CHANGED))
+    return {
+        (effect, PRIMARY, POWER): row["verdict"] == "helps",
+        (effect, PRIMARY, COVERED): row["low"] <= effect / 100 <= row["high"],
+        (effect, PRIMARY, ERROR): row["standard_error"] / without["standard_error"],
+    }
 
 
 def _false_alarms(axes: Axes, frame: pd.DataFrame, names: list[str], looks: dict[str, tuple[str, str]]) -> None:
@@ -191,18 +272,19 @@ def _false_alarms(axes: Axes, frame: pd.DataFrame, names: list[str], looks: dict
 
 
 def _coverage(axes: Axes, frame: pd.DataFrame, names: list[str], looks: dict[str, tuple[str, str]]) -> None:
-    """The share of 95 % intervals with the truth."""
+    """The share of 95 % intervals with the truth, hollow those of the crossed bootstrap."""
     axes.axvspan(93, 97, color="#EEEEEE", linewidth=0)
     axes.axvline(95, color=GREY, linewidth=0.8, linestyle="--")
     for place, name in enumerate(names):
-        row = _row(frame, name, COVERED)
-        axes.plot([100 * row["low"], 100 * row["high"]], [place, place], color=looks[name][0])
-        axes.plot([100 * row["value"]], [place], color=looks[name][0], marker=looks[name][1], markersize=6)
+        for quantity, shift, fill in ((COVERED, 0, looks[name][0]), (CROSSED, 0.3, "none")):
+            row, style = _row(frame, name, quantity), {"color": looks[name][0], "markerfacecolor": fill}
+            axes.plot([100 * row["low"], 100 * row["high"]], [place + shift] * 2, color=looks[name][0], linewidth=1)
+            axes.plot([100 * row["value"]], [place + shift], marker=looks[name][1], markersize=5, **style)
     axes.set_yticks(range(len(names)), [""] * len(names))
     # Level with the designs of the panel to the left.
     axes.set_ylim(len(names) + 0.5, -0.5)
-    axes.set_xlim(84, 99)
-    axes.set_xticks([85, 90, 95])
+    axes.set_xlim(84, 101)
+    axes.set_xticks([85, 90, 95, 100])
     axes.set_xlabel("95 % intervals\nwith the truth (%)")
     axes.set_title("Coverage", loc="left")
 
@@ -234,7 +316,9 @@ def _power(axes: Axes, frame: pd.DataFrame, names: list[str], looks: dict[str, t
 
 
 def _row(frame: pd.DataFrame, design: str, quantity: str) -> pd.Series:
-    return frame[(frame["design"] == design) & (frame["quantity"] == quantity)].iloc[0]
+    """The number without an effect."""
+    own = (frame["design"] == design) & (frame["quantity"] == quantity) & (frame["effect"] == 0)
+    return frame[own].iloc[0]
 
 
 if __name__ == "__main__":

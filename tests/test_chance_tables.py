@@ -3,6 +3,25 @@
 import pandas as pd
 
 from synthworth.tables.chance import components, worth
+from synthworth.tables.effects import effects
+
+
+def test_the_best_of_many_arms_stands_with_the_interval_for_all_of_them():
+    row = {"classifier": "all", "arm": "gan+9", "metric": "macro_f1", "effect": 0.02, "low": 0.01, "high": 0.03}
+    row |= {"low_simultaneous": -0.005, "high_simultaneous": 0.045, "p_adjusted": 0.2, "verdict": "no evidence"}
+    row |= {"minimum_detectable_effect": 0.05, "n_seeds": 2, "n_images": 9, "n_patients": 8}
+    table = effects(pd.DataFrame([row, row | {"classifier": "a", "low_simultaneous": -0.9}]), "baseline")
+    assert table.frame.to_dict("records") == [
+        {
+            "Arm": "gan+9",
+            "Effect": "+2.00",
+            "Interval, all arms at once": "-0.50 to +4.50",
+            "p (Holm)": "0.200",
+            "Smallest effect that could be seen": "5.00",
+            "Verdict": "no evidence",
+        }
+    ]
+    assert any("hold for all arms at once" in remark for remark in table.remarks)
 
 
 def test_the_sources_of_chance_are_those_of_all_cells_together():

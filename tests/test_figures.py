@@ -23,6 +23,8 @@ from synthworth.sheets import (
 
 FOLDER = Path(__file__).parents[1] / "resources/published"
 
+INTERVALS = ["low", "high", "low_simultaneous", "high_simultaneous"]
+
 
 @pytest.fixture(scope="module")
 def cells():
@@ -33,17 +35,17 @@ def cells():
 def effects():
     return pd.DataFrame(
         [
-            ("lora+100", "lora", 100, 2.0, 1.0, 3.0, "helps"),
-            ("gan+1000", "gan", 1000, -2.0, -3.0, -1.0, "harms"),
-            ("gan+250", "gan", 250, 0.5, -1.0, 2.0, "no evidence"),
+            ("lora+100", "lora", 100, 2.0, 1.0, 3.0, 0.5, 3.5, "helps"),
+            ("gan+1000", "gan", 1000, -2.0, -3.0, -1.0, -3.5, -0.5, "harms"),
+            ("gan+250", "gan", 250, 0.5, -1.0, 2.0, -1.5, 2.5, "no evidence"),
         ],
-        columns=["arm", "generator", "dose", "effect", "low", "high", "verdict"],
+        columns=["arm", "generator", "dose", "effect", *INTERVALS, "verdict"],
     )
 
 
 @pytest.fixture
 def comparisons(effects):
-    fractions = effects.assign(**{name: effects[name] / 100 for name in ("effect", "low", "high")}, metric="macro_f1")
+    fractions = effects.assign(**{name: effects[name] / 100 for name in ("effect", *INTERVALS)}, metric="macro_f1")
     return pd.concat([fractions.assign(classifier="all"), fractions.assign(classifier="resnet", effect=0.9)])
 
 
@@ -150,7 +152,9 @@ def test_effects_go_by_generator_and_dose_with_their_verdicts(effects):
     axes = figures.figure_effects(effects, margin=1, generators=["lora", "gan"]).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["lora+100", "gan+250", "gan+1000"]
     intervals = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2 and line.get_zorder() == 2]
-    assert [list(interval) for interval in intervals] == [[1, 3], [-1, 2], [-3, -1]]
+    assert [list(ends) for ends in intervals] == [[0.5, 3.5], [1, 3], [-1.5, 2.5], [-1, 2], [-3.5, -0.5], [-3, -1]]
+    numbers = [label.get_text() for label in axes.child_axes[0].get_yticklabels()]
+    assert numbers[0] == "+2.00 [+0.50, +3.50]"
     points = [line for line in axes.lines if line.get_marker() in "^ov"]
     assert [(line.get_marker(), line.get_xdata()[0]) for line in points] == [("^", 2), ("o", 0.5), ("v", -2)]
     assert len({line.get_color() for line in points}) == 3
@@ -164,7 +168,7 @@ def test_effects_are_those_pooled_over_classifiers_in_points(comparisons, effect
 
 
 def test_an_effect_of_unknown_chance_has_no_interval(effects):
-    alone = effects.head(1).assign(low=np.nan, high=np.nan, verdict="no evidence")
+    alone = effects.head(1).assign(**dict.fromkeys(INTERVALS, np.nan), verdict="no evidence")
     numbers = figures.figure_effects(alone).axes[0].child_axes[0]
     assert [label.get_text() for label in numbers.get_yticklabels()] == ["+2.00"]
 

@@ -20,7 +20,7 @@ from synthworth.cells import aggregate_runs
 from synthworth.config import compose
 from synthworth.errors import StudyError
 from synthworth.label_fidelity import FINDING_COLUMNS, HELD_OUT, Judged, confusion, figure_confusion, recognition
-from synthworth.planning.detectable import Design, detectable_effect, published_assumptions
+from synthworth.planning.detectable import Design, Repetitions, detectable_effect, published_assumptions
 from synthworth.scores import collect_runs, score_predictions
 from synthworth.statistics.comparisons import compare_arms
 from synthworth.statistics.components import variance_components
@@ -311,7 +311,8 @@ def test_what_a_study_of_findings_could_find():
     test = pd.DataFrame({"patient": np.arange(200), "class": "any"}).assign(
         **dict(zip(FINDINGS, fields.T, strict=True))
     )
-    design = Design(5, 5, 1, 3, 0.95, "macro_auroc")
+    seeds = Repetitions(5, "seed", 5, 4 * (5 - 1))
+    design = Design(seeds, seeds, 1, 3, 0.95, "macro_auroc")
     three, one = (detectable_effect(test, design, low, names) for names in (FINDINGS, FINDINGS[:1]))
     # Findings that err on other images tell three times as much; those that err on the same ones no more than one.
     assert three == pytest.approx(one / np.sqrt(3), rel=0.05)

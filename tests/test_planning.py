@@ -15,9 +15,10 @@ from synthworth import progress
 from synthworth.config import compose
 from synthworth.errors import StudyError
 from synthworth.inputs import Inputs
-from synthworth.planning.detectable import Design, detectable_effect, published_assumptions
+from synthworth.planning.designs import study_designs
+from synthworth.planning.detectable import Design, Repetitions, detectable_effect, published_assumptions
 from synthworth.planning.jobs import FORWARD, Jobs, classifier_jobs, generator_jobs, images_of_run, images_of_training
-from synthworth.planning.outputs import effect_sentence, show_plan, study_designs, write_plan
+from synthworth.planning.outputs import assumed, effect_sentence, show_plan, write_plan
 from synthworth.planning.rates import MEASURED, UNKNOWN, estimate_hours, read_rates
 from synthworth.specs import Specs
 from synthworth.statistics.comparisons import compare_arms
@@ -164,28 +165,70 @@ def test_every_rate_has_a_source_and_every_method_and_rule_a_rate(tmp_path):
         read_rates(tmp_path / "rates.csv")
 
 
-@pytest.mark.parametrize("design", [{}, {"classifiers": 3}, {"seeds": 3}], ids=str)
+def as_planned(simulated):
+    """The design of a simulated study, as the plan of the real one would have it."""
+    cells, seeds = simulated.classifiers, simulated.seeds
+    baseline = Repetitions(seeds, "seed", seeds, cells * (seeds - 1))
+    if simulated.generator_seeds == 1:
+        arm = baseline = replace(baseline, degrees=28 * baseline.degrees)
+    else:
+        models = simulated.generator_seeds
+        arm = Repetitions(seeds * models, "generator_seed", models, 5 * (models - 1))
+    return Design(arm, baseline, cells, 27, 0.95, "balanced_accuracy")
+
+
+def judged(simulated, number):
+    """The test set and the predictions of a simulated study, and the minimum detectable effect that it reports."""
+    study = simulated_studies.simulate(simulated, np.random.default_rng(number)).predictions()
+    names = np.array(["bacterial", "covid19", "fungal", "healthy", "viral"])
+    test = pd.DataFrame({"patient": study.patients, "class": names[study.truth]})
+    compared = compare_arms(study, "baseline", replicates=20)
+    return test, study, compared.loc[compared["classifier"] == "all", "minimum_detectable_effect"].median()
+
+
+UNEQUAL = simulated_studies.Noise(generator_skill=0.2)
+
+
+@pytest.mark.parametrize(
+    "design",
+    [{}, {"classifiers": 3}, {"seeds": 3}, {"generator_seeds": 2}, {"generator_seeds": 2, "noise": UNEQUAL}],
+    ids=str,
+)
 def test_what_simulated_studies_could_find_lies_within_the_planned_range(design, assumptions):
     simulated = simulated_studies.Design(**design)
-    planned_design = Design(simulated.seeds, simulated.seeds, simulated.classifiers, 27, 0.95, "balanced_accuracy")
-    names = np.array(["bacterial", "covid19", "fungal", "healthy", "viral"])
     for number in range(2):
-        study = simulated_studies.simulate(simulated, np.random.default_rng(number)).predictions()
-        test = pd.DataFrame({"patient": study.patients, "class": names[study.truth]})
-        low, high = (detectable_effect(test, planned_design, each) for each in assumptions)
-        compared = compare_arms(study, "baseline", replicates=20)
-        pooled = compared.loc[compared["classifier"] == "all", "minimum_detectable_effect"]
-        assert low < pooled.median() < high
+        test, _, found = judged(simulated, number)
+        low, high = (detectable_effect(test, as_planned(simulated), each) for each in assumptions)
+        assert low < found < high
         # A range that holds everything would say nothing.
         assert high < 4 * low
 
 
+@pytest.mark.parametrize("generator_seeds", [1, 2])
+def test_where_the_noise_is_known_the_plan_says_what_the_study_will(generator_seeds, assumptions):
+    # Arms that differ by their trainings alone.
+    noise = simulated_studies.Noise(arm=0, generator=0, skill=0)
+    simulated = simulated_studies.Design(generator_seeds=generator_seeds, noise=noise)
+    planned_effects, found_effects = [], []
+    for number in range(8):
+        test, study, found = judged(simulated, number)
+        right = (study.probabilities.argmax(axis=2) == study.truth)[(study.runs["arm"] == "baseline").to_numpy()]
+        by_class = [right[:, study.truth == label].var(axis=0, ddof=1).mean() for label in range(5)]
+        recalls = np.array(list(assumptions[0].recalls.values()))
+        known = replace(assumptions[0], training=np.mean(by_class) / (recalls * (1 - recalls)).mean())
+        planned_effects.append(detectable_effect(test, as_planned(simulated), known))
+        found_effects.append(found)
+    assert np.mean(planned_effects) == pytest.approx(np.mean(found_effects), rel=0.12)
+
+
 def test_what_could_be_found_grows_with_what_a_study_has(assumptions):
     test = index({name: count for name, (_, count) in TABLE2.items()})
-    design = Design(5, 5, 5, 27, 0.95, "balanced_accuracy")
+    five = Repetitions(5, "seed", 5, 500)
+    design = Design(five, five, 5, 27, 0.95, "balanced_accuracy")
     low, high = (detectable_effect(test, design, each) for each in assumptions)
     assert 0.02 < low < high < 0.15
-    for better in (replace(design, runs=10), replace(design, classifiers=10), replace(design, family=5)):
+    ten = Repetitions(10, "seed", 10, 1000)
+    for better in (replace(design, arm=ten), replace(design, classifiers=10), replace(design, family=5)):
         assert all(
             detectable_effect(test, better, each) < than for each, than in zip(assumptions, (low, high), strict=True)
         )
@@ -193,13 +236,26 @@ def test_what_could_be_found_grows_with_what_a_study_has(assumptions):
     double = index({name: 2 * count for name, (_, count) in TABLE2.items()}, images_per_patient=2)
     assert detectable_effect(double, design, assumptions[1]) == pytest.approx(high)
     assert detectable_effect(double, design, assumptions[0]) < 0.72 * low
-    assert np.isnan(detectable_effect(test, replace(design, baseline_runs=1), assumptions[0]))
+    assert np.isnan(detectable_effect(test, replace(design, baseline=replace(five, units=1)), assumptions[0]))
+
+
+def test_runs_of_one_trained_generator_are_not_counted_as_independent(assumptions):
+    test = index({name: count for name, (_, count) in TABLE2.items()})
+    baseline = Repetitions(5, "seed", 5, 100)
+    of_runs = Design(Repetitions(10, "seed", 10, 1000), baseline, 5, 27, 0.95, "balanced_accuracy")
+    of_models = replace(of_runs, arm=Repetitions(10, "generator_seed", 2, 5))
+    for each in assumptions:
+        assert detectable_effect(test, of_models, each) > 1.03 * detectable_effect(test, of_runs, each)
+    # Few generators tell badly how much their trainings differ.
+    one = replace(of_runs, arm=Repetitions(10, "generator_seed", 2, 1))
+    assert detectable_effect(test, one, assumptions[1]) > 1.1 * detectable_effect(test, of_models, assumptions[1])
 
 
 def test_the_formula_by_hand(assumptions):
     # Two classes of 200 patients with r (1 - r) = 1/4; trainings that guess anew, and 2 x 4 of them.
     guessing = replace(assumptions[0], training=1.0, unknown=0.25)
-    design = Design(4, 4, 1, 1, 0.95, "accuracy")
+    four = Repetitions(4, "seed", 4, 10_000)
+    design = Design(four, four, 1, 1, 0.95, "accuracy")
     found = detectable_effect(index({"a": 200, "b": 200}), design, guessing)
     assert found == pytest.approx((1.960 + 0.842) * np.sqrt(0.25 * (1 / 4 + 1 / 4) / 400), rel=0.01)
     assert found == pytest.approx(
@@ -218,17 +274,37 @@ def test_the_assumptions_are_those_of_the_published_tables(assumptions):
 
 def test_the_sentence_says_what_the_study_compares(assumptions):
     study = tiny()
-    assert [(each.runs, each.baseline_runs, each.classifiers, each.family) for each in study_designs(study)] == [
-        (2, 2, 1, 2)
-    ]
+    # Two arms and the baseline of one classifier, each trained with two seeds.
+    twice = Repetitions(2, "seed", 2, 3)
+    assert study_designs(study) == [Design(twice, twice, 1, 2, 0.95, "balanced_accuracy")]
     words = effect_sentence("test split", index({"healthy": 20, "viral": 10}, 2), study, assumptions)
     assert words.startswith("test split: with 30 test images of 15 patients, 2 arms and 2 seeds, an effect below ")
     assert " points of balanced accuracy would easily be missed" in words
-    seeds = {"generators": [1, 2], "draws": [1, 2, 3]}
-    replicated = study_designs(tiny(seeds={"runs": [1, 2]} | seeds))
-    assert [each.runs for each in replicated] == [12]
+    assert "The 2 trainings of a classifier on an arm count as independent" in assumed(study)
     once = effect_sentence("test split", index({"healthy": 20}), tiny(seeds={"runs": [1]}), assumptions)
     assert "no effect can be shown: give `seeds.runs` two at least" in once
+
+
+def test_what_counts_as_independent_is_the_highest_level_that_is_repeated():
+    once = Repetitions(2, "seed", 2, 1)
+    draws = tiny(seeds={"runs": [1, 2], "draws": [1, 2, 3]})
+    assert [(each.arm, each.baseline) for each in study_designs(draws)] == [(Repetitions(6, "draw", 3, 2), once)]
+    models = tiny(seeds={"runs": [1, 2], "draws": [1, 2, 3], "generators": [1, 2]})
+    assert [each.arm for each in study_designs(models)] == [Repetitions(12, "generator_seed", 2, 1)]
+    assert "The 2 trainings of a generator count as independent, not their 12 runs" in assumed(models)
+    repeats = tiny(splits={"folds": 2, "repeats": 3}, seeds={"runs": [1, 2], "generators": [1, 2]})
+    found = [(each.arm, each.baseline) for each in study_designs(repeats)]
+    assert found == [(Repetitions(12, "repeat", 3, 2), Repetitions(6, "repeat", 3, 2))]
+    # Of images that someone else made there are no trainings: the trainings of their classifiers count.
+    arms = {
+        "baseline": {},
+        "ddpm": {"generator": "ddpm", "per_class": [4]},
+        "theirs": {"generator": "theirs", "per_class": 4},
+    }
+    generators = {"ddpm": {}, "theirs": {"method": "folder", "images": "tests"}}
+    both = tiny(arms=arms, generators=generators, seeds={"runs": [1, 2], "generators": [1, 2]})
+    assert [each.arm.level for each in study_designs(both)] == ["generator_seed", "seed"]
+    assert study_designs(both)[1].arm == study_designs(both)[0].baseline == Repetitions(2, "seed", 2, 2)
 
 
 def test_the_plan_is_written_and_shown(tmp_path, monkeypatch, capsys):
@@ -255,6 +331,7 @@ def test_the_plan_is_written_and_shown(tmp_path, monkeypatch, capsys):
     assert "2 trainings of generators in 4 segments, each with a checkpoint; 40 images drawn; 6 runs" in text
     assert "through which 288 images pass, and 78 in their tests" in text
     assert "b: with 7 test images of 7 patients" in text
+    assert assumed(study) in text
     table = pd.read_csv(tmp_path / "plan.csv")
     assert table.set_index("rule")["jobs"]["evaluate_classifier"] == 12
     assert table["gpu_hours"].notna().all()

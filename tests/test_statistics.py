@@ -299,6 +299,7 @@ def comparison(arm, effect, low, high, word, dose=100, **others):
         "n_images": 44,
         "n_patients": 40,
         "n_classifiers": 1,
+        "n_repeats": 1,
         "n_seeds": 2,
         "n_generator_seeds": 1,
         "n_draws": 1,
@@ -319,8 +320,9 @@ def test_the_verdict_without_evidence_says_what_could_have_been_seen():
     assert answer["best_arm"] == "ddpm+100"
     assert answer["answer"] == (
         "No evidence that synthetic data helps or harms: best arm ddpm+100, +0.4 points of balanced accuracy "
-        "(95 % interval -2.1 to +2.9, adjusted p 0.84); an effect below 4.2 points could easily have been missed with "
-        "44 test images of 40 patients and 2 seeds."
+        "(95 % interval -3.1 to +3.9, for all arms at once; adjusted p 0.84); an effect below 4.2 points could easily "
+        "have been missed with 44 test images of 40 patients and 2 seeds. It speaks of these trained generators and "
+        "these images of theirs: trained anew they may do otherwise."
     )
     assert answer["arms"]["ddpm+100"]["reason"] == "inconclusive"
     assert answer["arms"]["gan+100"]["reason"] == "equivalent"
@@ -336,12 +338,31 @@ def test_one_helping_arm_suffices_and_harm_needs_that_none_helps():
     helpful = verdict(pd.DataFrame([harms, unclear, helps, control]))
     assert (helpful["verdict"], helpful["best_arm"]) == ("helps", "lora+100")
     assert "1 of 3 synthetic arms help and 1 harms" in helpful["answer"]
-    assert helpful["answer"].endswith("So does oversampling, without synthetic images.")
+    assert " So does oversampling, without synthetic images. It speaks of " in helpful["answer"]
     harmful = verdict(pd.DataFrame([harms, unclear]))
     assert (harmful["verdict"], harmful["best_arm"]) == ("harms", "ddpm+100")
     assert "harms in 1 of 2 arms and helps in none" in harmful["answer"]
     with pytest.raises(StudyError, match="No arm with synthetic images"):
         verdict(pd.DataFrame([control]))
+
+
+@pytest.mark.parametrize(
+    ("repeated", "outside", "scope", "words"),
+    [
+        ({}, [], "these trained generators and images", "It speaks of these trained generators and these images of"),
+        ({"n_draws": 3}, [], "these trained generators", "It speaks of these trained generators, whatever is drawn"),
+        ({"n_generator_seeds": 2, "n_draws": 3}, [], "generators trained anew", "It speaks of generators trained anew"),
+        ({"n_repeats": 2}, [], "generators trained anew", "It speaks of generators trained anew"),
+        ({"n_repeats": 2, "n_draws": 3}, ["gan+9"], "these images", "It speaks of these images: others of their kind"),
+    ],
+)
+def test_the_verdict_says_what_it_speaks_of(repeated, outside, scope, words):
+    rows = [comparison("gan+9", 0.05, 0.02, 0.08, "helps", **repeated), comparison("x+9", 0, -0.1, 0.1, "no evidence")]
+    answer = verdict(pd.DataFrame([*rows, comparison("oversampling", 0, 0, 0, "no evidence", dose=0)]), outside)
+    assert answer["scope"] == answer["arms"]["gan+9"]["scope"] == scope
+    assert answer["arms"]["x+9"]["scope"] == "these trained generators and images"
+    assert "scope" not in answer["controls"]["oversampling"]
+    assert words in answer["answer"]
 
 
 def test_rank_tests_are_those_of_scipy_and_scikit_posthocs():
@@ -378,18 +399,21 @@ def test_rank_tests_that_say_nothing_say_why(values, groups, reason):
     assert frame["p"].isna().all()
 
 
-def test_generators_are_compared_by_their_own_runs():
+def test_generators_are_compared_by_the_runs_of_the_arms_asked_for():
+    arms = [("baseline", "baseline", 9), ("gan+100", "gan", 0.5), ("gan+250", "gan", 0.6), ("ddpm+100", "ddpm", 0.7)]
     runs = pd.DataFrame(
         [
-            {"generator": name, "dose": dose, "metric": metric, "class": scope, "value": value + (scope == "viral")}
-            for name, dose, value in [("baseline", 0, 9), ("gan", 100, 0.5), ("gan", 250, 0.6), ("ddpm", 100, 0.7)]
+            {"arm": arm, "generator": name, "metric": metric, "class": scope, "value": value + (scope == "viral")}
+            for arm, name, value in [*arms, ("replace", "gan", 0.1)]
             for metric, scope in [("accuracy", "all"), ("accuracy", "viral"), ("macro_f1", "all")]
         ]
     )
-    frame = compare_generators(runs, "accuracy")
+    frame = compare_generators(runs, "accuracy", ["gan+100", "gan+250", "ddpm+100"])
     assert frame.loc[0, "statistic"] == stats.kruskal([0.5, 0.6], [0.7]).statistic
     assert frame.loc[0, "n_1"] == 3
     assert set(frame["metric"]) == {"accuracy"}
+    everything = compare_generators(runs, "accuracy", ["gan+100", "gan+250", "ddpm+100", "replace"])
+    assert everything.loc[0, "statistic"] != frame.loc[0, "statistic"]
 
 
 def as_frame(predictions, run):
@@ -417,13 +441,14 @@ def test_from_prediction_files_to_verdict(tmp_path):
     pd.testing.assert_frame_equal(rows, expected, check_dtype=False)
     expected = variance_components(predictions, "balanced_accuracy")
     pd.testing.assert_frame_equal(components.fillna({"remark": ""}), expected, check_dtype=False)
-    write_verdict(files[0], tmp_path / "out/verdict.json")
+    write_verdict(files[0], tmp_path / "out/verdict.json", outside=["generator"])
     answer = json.loads((tmp_path / "out/verdict.json").read_text(encoding="utf-8"))
-    assert answer == verdict(rows)
+    assert answer == verdict(rows, ["generator"])
     assert answer["margin"] == 0.02
-    scores = pd.DataFrame({"generator": ["gan", "ddpm"], "dose": 100, "metric": "accuracy", "class": "all"})
+    arms = ["gan+100", "ddpm+100"]
+    scores = pd.DataFrame({"arm": arms, "generator": ["gan", "ddpm"], "metric": "accuracy", "class": "all"})
     scores.assign(value=[0.5, 0.6]).to_csv(tmp_path / "runs.csv", index=False)
-    write_generators(tmp_path / "runs.csv", tmp_path / "out/generators.csv", metric="accuracy")
+    write_generators(tmp_path / "runs.csv", tmp_path / "out/generators.csv", metric="accuracy", arms=arms)
     assert list(pd.read_csv(tmp_path / "out/generators.csv")["test"]) == ["kruskal_wallis", "dunn_bonferroni"]
     names = {"comparisons.csv", "components.csv", "verdict.json", "generators.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names

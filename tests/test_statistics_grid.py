@@ -43,7 +43,7 @@ def test_runs_of_one_generator_are_averaged_first_however_many_they_are():
     effect = grid.weights @ block_means(grid.averages @ np.array(values), grid.block_of_replicate)
     np.testing.assert_allclose(effect, 0.75 - 0.2)
     row = grid.rows.iloc[0]
-    assert (row["n_seeds"], row["n_generator_seeds"], row["n_draws"]) == (3, 2, 1)
+    assert (row["n_repeats"], row["n_seeds"], row["n_generator_seeds"], row["n_draws"]) == (1, 3, 2, 1)
 
 
 def test_draws_are_averaged_within_generators_and_are_replicates_without_them():

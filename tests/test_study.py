@@ -13,6 +13,7 @@ from synthworth.study import Run, Study
 
 HOUSE = Path(__file__).parents[1]
 DEFAULT = yaml.safe_load((HOUSE / "config" / "config.yaml").read_text())
+DOSES = [100, 250, 500, 750, 1000]
 
 
 def study(root=Path(), **changes) -> Study:
@@ -68,6 +69,16 @@ def test_controls_have_no_dose_and_stand_for_themselves():
     assert (arms["shuffled_labels"].per_class, arms["shuffled_labels"].generator) == (500, "dreambooth")
     assert {arms[name].source for name in ("replace", "pretrain", "balanced", "dreambooth+100")} == {"dreambooth"}
     assert arms["replace"].dose == 1000
+
+
+def test_the_rank_tests_take_the_papers_arms_alone():
+    whole = study()
+    spec = json.loads(Specs(whole).compare_generators(SimpleNamespace()))
+    papers = [f"{name}+{dose}" for name in ("ddpm", "finetune", "lora", "dreambooth") for dose in DOSES]
+    assert sorted(spec["arms"]) == sorted([*papers, *(f"gan+{dose}" for dose in [*DOSES, 5000, 10000])])
+    arms = {"baseline": {}, "ddpm": {"per_class": [5]}, "focal": {"generator": "ddpm", "per_class": 5}}
+    few = study(arms=arms, generators={"ddpm": {}}, seeds={"generators": [1, 2], "draws": [1, 2]})
+    assert json.loads(Specs(few).compare_generators(SimpleNamespace()))["arms"] == ["ddpm+5"]
 
 
 def test_replicates_are_arms_that_statistics_call_the_same(tmp_path):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from synthworth.statistics.comparisons import compare_arms
+
 
 @pytest.fixture(scope="module")
 def benchmark():
@@ -29,13 +31,49 @@ def test_equal_arms_rarely_help_and_intervals_hold_the_truth(benchmark, case):
     if case == "luck differs between generators":
         # Two independent replicates of an arm, not ten.
         design = simulation.Design(5, 2, arms=tuple(simulation.ARMS[::2]), noise=simulation.Noise(generator_skill=0.6))
-    frame = calibration.calibrate(design, studies, seed=1, naive=False).set_index("quantity")
+    frame = calibration.calibrate(design, studies, seed=1).set_index("quantity")
     assert frame.loc[calibration.HELPS, "value"] <= stats.binom.ppf(0.99, studies, 0.05) / studies
     # Arms share a baseline and test patients, so the spread between studies is the measure of chance.
     row = frame.loc[calibration.COVERED]
     chance = 2.6 * (row["high"] - row["value"]) / 1.96
     assert 0.93 - chance <= row["value"] <= 0.97 + chance
     assert frame.loc[calibration.TOGETHER, "value"] >= 0.93 - 2.6 * np.sqrt(0.05 * 0.95 / studies)
+
+
+def test_the_crossed_bootstrap_is_wide_where_seeds_are_several_and_narrow_where_they_are_few(benchmark):
+    calibration, simulation = benchmark
+    generator = np.random.default_rng(4)
+    arms = tuple(simulation.ARMS[:3])
+    ratio = {}
+    for case, design in {
+        "five trainings of a classifier": simulation.Design(arms=arms, noise=simulation.Noise(arm=0, generator=0)),
+        "two of an unequal generator": simulation.Design(5, 2, arms=arms, noise=simulation.Noise(generator_skill=0.6)),
+    }.items():
+        widths = []
+        for _ in range(12):
+            study = simulation.simulate(design, generator).predictions()
+            own = compare_arms(study, "baseline", replicates=1)
+            crossed = calibration.crossed_bootstrap(study, generator)
+            assert list(crossed["arm"]) == list(own.loc[own["classifier"] == "all", "arm"])
+            reach = (own["high"] - own["low"])[own["classifier"] == "all"].mean()
+            widths.append([(crossed["high"] - crossed["low"]).mean(), reach])
+        ratio[case] = np.divide(*np.mean(widths, axis=0))
+    # It counts the disagreement of trainings about patients three times, and sees half of the spread of two.
+    assert ratio["five trainings of a classifier"] > 1.2
+    assert ratio["two of an unequal generator"] < 0.85
+
+
+def test_resampled_balanced_accuracies_are_those_of_the_resampled_images(benchmark):
+    calibration, _ = benchmark
+    generator = np.random.default_rng(5)
+    truth, correct = generator.integers(0, 3, 30), generator.integers(0, 2, (4, 30)).astype(float)
+    weights = generator.multinomial(30, np.full(30, 1 / 30), size=2).astype(float)
+    found = calibration.balanced_accuracies(weights, correct, truth)
+    for row, counts in zip(found, weights.astype(int), strict=True):
+        drawn = np.repeat(np.arange(30), counts)
+        for value, right in zip(row, correct, strict=True):
+            recalls = [right[drawn][truth[drawn] == label].mean() for label in range(3)]
+            assert value == pytest.approx(np.mean(recalls))
 
 
 def test_the_t_test_on_bootstraps_finds_what_is_not_there(benchmark):

@@ -44,6 +44,12 @@ class Arm:
         return self.generator is None or self.shuffled_labels or self.real_share < 1
 
     @property
+    def plain(self) -> bool:
+        """Whether it adds synthetic images to all real ones and does nothing else: the paper's arms."""
+        usual = (self.regime, self.balance, self.loss, self.mixing) == ("mix", "none", "cross_entropy", "none")
+        return usual and not self.control
+
+    @property
     def source(self) -> str:
         """Where statistics say that its images come from: the generator, whatever its seed; the arm, of a control."""
         return self.shared_name if self.generator is None or self.control else original(self.generator)

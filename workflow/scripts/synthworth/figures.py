@@ -133,17 +133,19 @@ def pooled_effects(comparisons: pd.DataFrame) -> pd.DataFrame:
     """
     pooled = comparisons[comparisons["classifier"] == "all"]
     pooled = pooled[pooled["metric"].isin(pooled["metric"].head(1))]
-    return pooled.assign(**{name: 100 * pooled[name].astype(float) for name in ("effect", "low", "high")})
+    points = ("effect", "low", "high", "low_simultaneous", "high_simultaneous")
+    return pooled.assign(**{name: 100 * pooled[name].astype(float) for name in points})
 
 
 def figure_effects(
     effects: pd.DataFrame, margin: float | None = None, generators: Sequence[str] | None = None, note: str = ""
 ) -> Figure:
-    """A forest plot of the verdicts: each arm's effect with its interval, in percentage points.
+    """A forest plot of the verdicts: each arm's effect with its intervals, in percentage points.
 
-    `effects` has the columns `arm, generator, dose, effect, low, high, verdict` (helps, no evidence, harms) and, where
-    the effect is not one on accuracy, `metric`. Rows go by generator and dose; an effect whose chance is not known
-    (one seed) has no interval. `margin` (percentage points) shades the effects too small to matter.
+    `effects` has the columns `arm, generator, dose, effect, low, high` (thick), `low_simultaneous, high_simultaneous`
+    (thin, and in numbers), `verdict` (helps, no evidence, harms) and, where the effect is not one on accuracy,
+    `metric`. Rows go by generator and dose; an effect whose chance is not known (one seed) has no interval. `margin`
+    (percentage points) shades the effects too small to matter.
     """
     effects = effects.dropna(subset=["effect"])
     order = {name: place for place, name in enumerate(in_order(effects["generator"], generators))}
@@ -161,9 +163,11 @@ def figure_effects(
         texts = []
         for height, row in zip(heights, effects.itertuples(), strict=True):
             colour, marker = VERDICTS.get(row.verdict, (GREY, "o"))
-            axes.plot([row.low, row.high], [height, height], color=colour, linewidth=1.4, solid_capstyle="butt")
+            together = [row.low_simultaneous, row.high_simultaneous]
+            for ends, width in ((together, 0.7), ([row.low, row.high], 2.0)):
+                axes.plot(ends, [height, height], color=colour, linewidth=width, solid_capstyle="butt")
             axes.plot([row.effect], [height], color=colour, marker=marker, markersize=6, linestyle="none")
-            interval = "" if pd.isna(row.low) else f" [{row.low:+.2f}, {row.high:+.2f}]"
+            interval = "" if pd.isna(together).any() else " [{:+.2f}, {:+.2f}]".format(*together)
             texts.append(f"{row.effect:+.2f}{interval}".replace("-", "−"))
         axes.set_yticks(heights, effects["arm"])
         axes.set_ylim(heights[-1] + 0.7, -0.7)
@@ -204,7 +208,8 @@ FIGURES: dict[str, Callable[[pd.DataFrame, Setting], Figure]] = {
         pooled_effects(scores),
         setting.margin,
         setting.generators,
-        f"Intervals are of each arm alone; verdicts are corrected for the number of arms. {setting.note}",
+        "Thick intervals are of each arm alone; thin ones, and the numbers, hold for all arms at once; verdicts are "
+        f"corrected for the number of arms. {setting.note}",
     ),
 }
 

@@ -160,11 +160,15 @@ def _tests(tests: pd.DataFrame) -> str:
     """The rank tests over generators in words, as the paper has them."""
     overall = tests[tests["test"] == "kruskal_wallis"].iloc[0]
     if pd.isna(overall["p"]):
-        return f"Kruskal–Wallis and Dunn–Bonferroni tests over generators say nothing here: {overall['reason']}."
+        return (
+            "Kruskal–Wallis and Dunn–Bonferroni tests over generators (of the arms that add synthetic images and do "
+            f"nothing else) say nothing here: {overall['reason']}."
+        )
     pairs = tests[(tests["test"] == "dunn_bonferroni") & (tests["p"] < 0.05)]
     named = ", ".join(f"{row.generator_1} and {row.generator_2} (p = {row.p:.2g})" for row in pairs.itertuples())
     return (
-        f"Kruskal–Wallis over generators: H = {overall['statistic']:.2f}, p = {overall['p']:.2g}. "
+        "Kruskal–Wallis over generators, of the arms that add synthetic images and do nothing else: "
+        f"H = {overall['statistic']:.2f}, p = {overall['p']:.2g}. "
         f"Dunn–Bonferroni: {f'these differ: {named}' if named else 'no two generators differ'}. "
         "These tests take runs as independent and describe; the verdict rests on the comparisons above."
     )

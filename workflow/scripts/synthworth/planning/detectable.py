@@ -11,6 +11,10 @@ are for one's own images nobody knows beforehand, so there are two assumptions, 
 
 Of a multi-label study the images that surely have a finding and those that surely have it not stand for classes, of as
 many recalls: sensitivity and specificity.
+
+Not all runs are independent (`statistics.grid`): where generators are trained several times it is these trainings, and
+few of them tell badly how much they differ. This costs degrees of freedom; the spread that chance alone would show
+between so few is added, as `statistics.variance` adds what it sees; and in the unfavourable case so is their luck.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +29,7 @@ from synthworth.cells import accuracy_cells
 from synthworth.findings import ABSENT, PRESENT
 from synthworth.published import BASELINE, read_published
 from synthworth.statistics.comparisons import POWER
+from synthworth.statistics.predictions import LEVELS
 
 # The test images of Schaudt et al. 2023 by class (Table 2).
 PUBLISHED_IMAGES = {"Bacterial": 19, "COVID-19": 23, "Fungal": 29, "Healthy": 130, "Viral": 16}
@@ -82,11 +87,25 @@ def published_assumptions(folder: str | Path) -> tuple[Assumption, Assumption]:
 
 
 @dataclass(frozen=True)
-class Design:
-    """How a study compares an arm: runs of a classifier on the arm and on the baseline, classifiers, arms in all."""
+class Repetitions:
+    """How an arm, or the baseline, is repeated: its `runs` of a classifier, and which of them count as independent.
+
+    `level`: what is (of `predictions.LEVELS`, as of `statistics.grid`); `units`: how many of these there are;
+    `degrees`: of freedom by which the study knows the spread between them.
+    """
 
     runs: int
-    baseline_runs: int
+    level: str
+    units: int
+    degrees: int
+
+
+@dataclass(frozen=True)
+class Design:
+    """How a study compares an arm: repetitions of the arm and of the baseline, classifiers, arms in all."""
+
+    arm: Repetitions
+    baseline: Repetitions
     classifiers: int
     family: int
     confidence: float
@@ -102,24 +121,36 @@ def detectable_effect(
     images weigh alike (of each finding), for every other metric classes do: macro F1 and AUROC are reckoned as balanced
     accuracy.
     """
-    if min(design.runs, design.baseline_runs) < 2:
+    sides = (design.arm, design.baseline)
+    if min(side.units for side in sides) < 2:
         return float("nan")
-    noise = assumption.training * (1 / design.runs + 1 / design.baseline_runs) / design.classifiers
-    noise += assumption.own_arm / design.classifiers + assumption.shared_arm
+    training = [assumption.training / side.runs / design.classifiers for side in sides]
+    noise = sum(training) + assumption.own_arm / design.classifiers + assumption.shared_arm
+    # What trainings of a generator differ by in skill; the trainings of a classifier do so by chance alone.
+    luck = [assumption.shared_arm / design.arm.units if design.arm.level != LEVELS[-1] else 0.0, 0.0]
+    skill = [own + seen * _excess(side.degrees) for own, seen, side in zip(luck, training, sides, strict=True)]
     parts = _sides(test, findings, design.metric) if findings else _classes(test, design.metric)
     # Of each patient: the sum of the images' variances, and that of their standard deviations.
     apart, together = (pd.Series(0.0, index=test["patient"].unique()) for _ in range(2))
     for name, rows, weight in parts:
         recall = assumption.recalls.get(_plain(name))
-        deviation = weight * np.sqrt(noise * (assumption.unknown if recall is None else recall * (1 - recall)))
+        deviation = weight * np.sqrt(assumption.unknown if recall is None else recall * (1 - recall))
         counts = rows.groupby("patient").size()
         apart = apart.add(deviation**2 * counts, fill_value=0)
         together = together.add(deviation * counts, fill_value=0)
     by_patient = apart + assumption.within_patients * (together**2 - apart)
-    variance, fourth = by_patient.sum(), KURTOSIS * (by_patient**2).sum()
+    doubts, fourth = by_patient.sum(), KURTOSIS * ((noise * by_patient) ** 2).sum()
+    variance = noise * doubts
     patients = test["patient"].nunique()
     # As `statistics.variance.difference_variance` has it.
-    degrees = np.clip(2 * variance**2 / max(fourth - variance**2 / patients, np.finfo(float).tiny), 1, patients - 1)
+    own_degrees = np.clip(2 * variance**2 / max(fourth - variance**2 / patients, np.finfo(float).tiny), 1, patients - 1)
+    uncertainty = variance**2 / own_degrees
+    between = [doubts * (seen + own) for seen, own in zip(training, luck, strict=True)]
+    for level in sorted({side.level for side in sides}):
+        own = [place for place, side in enumerate(sides) if side.level == level]
+        uncertainty += sum(between[place] for place in own) ** 2 / sides[own[0]].degrees
+    variance += doubts * sum(skill)
+    degrees = variance**2 / uncertainty
     alpha = 1 - design.confidence
     first_step = stats.t.isf(alpha / (2 * design.family), degrees)
     return float((first_step + stats.t.ppf(POWER, degrees)) * np.sqrt(variance))
@@ -140,6 +171,11 @@ def _sides(test: pd.DataFrame, findings: Sequence[str], metric: str) -> Iterator
         for called, rows in zip((name, ""), both, strict=True):
             images = sum(map(len, both)) if metric == "accuracy" else 2 * len(rows)
             yield called, rows, 1 / len(told) / images
+
+
+def _excess(degrees: int) -> float:
+    """What a ratio of variances that is 1 exceeds 1 by in an estimate of so many degrees of freedom, 0 where less."""
+    return float(stats.chi2.sf(degrees, degrees + 2) - stats.chi2.sf(degrees, degrees))
 
 
 def _between_arms(accuracy: pd.DataFrame, variance: pd.Series) -> tuple[float, float]:

@@ -9,7 +9,8 @@ import pandas as pd
 from synthworth import progress
 from synthworth.files import replacing
 from synthworth.manifest import read_index
-from synthworth.planning.detectable import Assumption, Design, detectable_effect, published_assumptions
+from synthworth.planning.designs import study_designs
+from synthworth.planning.detectable import Assumption, detectable_effect, published_assumptions
 from synthworth.planning.jobs import classifier_jobs, generator_jobs
 from synthworth.planning.rates import MEASURED, UNKNOWN, estimate_hours, read_rates
 from synthworth.study import Study
@@ -52,7 +53,7 @@ def write_plan(
     ].agg(lambda column: column.sum(min_count=1))[COLUMNS]
     assumptions = published_assumptions(published)
     findings = [effect_sentence(name, index, study, assumptions) for name, index in indices.items()]
-    text = plan_text(study, plan, table["device"].iloc[0], findings)
+    text = plan_text(study, plan, table["device"].iloc[0], [*findings, "", assumed(study)])
     with replacing(csv) as temporary:
         plan.to_csv(temporary, index=False, float_format="%.6g")
     with replacing(markdown) as temporary:
@@ -111,29 +112,32 @@ def effect_sentence(name: str, index: pd.DataFrame, study: Study, assumptions: t
     stand_in = "" if designs[0].metric in ("accuracy", "balanced_accuracy") else " (reckoned for balanced accuracy)"
     return (
         f"{size}, an effect below {100 * low:.1f} to {100 * high:.1f} points of {metric}{stand_in} would easily be "
-        "missed. Recalls are taken to be those of Schaudt et al. 2023, and trainings to differ as much as theirs: from "
-        "the lower quartile of their table, to the upper one and arms that differ as well."
+        "missed."
     )
 
 
-def study_designs(study: Study) -> list[Design]:
-    """How the study compares its arms with synthetic images, each way once; their family has the controls, too."""
-    statistics, seeds = study.config["statistics"], study.config["seeds"]
-    repeats = study.config["splits"]["repeats"]
-    baseline = study.arms[statistics["baseline"]]
-    compared = [arm for arm in study.arms.values() if set(arm.classifiers) & set(baseline.classifiers)]
-    names = {arm.shared_name for arm in compared} - {baseline.shared_name}
-    runs = len(seeds["runs"]) * repeats
-    found = {}
-    for arm in compared:
-        if arm.dose:
-            replicates = sum(other.shared_name == arm.shared_name for other in compared)
-            classifiers = len(set(arm.classifiers) & set(baseline.classifiers))
-            design = Design(
-                runs * replicates, runs, classifiers, len(names), statistics["confidence"], statistics["primary_metric"]
-            )
-            found[design] = None
-    return list(found)
+def assumed(study: Study) -> str:
+    """What the numbers of `effect_sentence` rest on, in words."""
+    repeated = {design.arm.level: design.arm for design in study_designs(study)}
+    counted = [INDEPENDENT[level].format(arm.units, arm.runs) for level, arm in repeated.items()]
+    return (
+        "Assumed: recalls are those of Schaudt et al. 2023, and trainings of a classifier differ as much as theirs: "
+        "from the lower quartile of their table, to the upper one and arms that differ as well. "
+        f"{' '.join(counted)} An effect is taken to leave the noise as it is."
+    )
+
+
+# What `study_designs` counts, by the level that is repeated; {0} of {1} runs.
+INDEPENDENT = {
+    "repeat": "The {0} repeats of the cross-validation count as independent, not their {1} runs of a classifier on an "
+    "arm; new generators may differ as much as arms do.",
+    "generator_seed": "The {0} trainings of a generator count as independent, not their {1} runs of a classifier on an "
+    "arm; they may differ as much as arms do.",
+    "draw": "The {0} draws of a generator's images count as independent, not their {1} runs of a classifier on an arm; "
+    "they may differ as much as arms do.",
+    "seed": "The {0} trainings of a classifier on an arm count as independent, and a generator that is trained once as "
+    "the only one there is.",
+}
 
 
 def _summary(study: Study, plan: pd.DataFrame) -> str:

@@ -75,13 +75,14 @@ class ClassifiersSpecs(ConfigSlices):
 
     @canonical
     def compare_generators(self, wildcards: Any) -> dict[str, Any]:
-        """The metric of the rank tests."""
-        return {"metric": self.config["statistics"]["primary_metric"]}
+        """The metric of the rank tests, and the arms whose runs they take."""
+        plain = dict.fromkeys(arm.shared_name for arm in self.study.arms.values() if arm.plain)
+        return {"metric": self.config["statistics"]["primary_metric"], "arms": list(plain)}
 
     @canonical
     def reach_verdict(self, wildcards: Any) -> dict[str, Any]:
-        """Nothing: the comparisons say what the verdict rests on."""
-        return {}
+        """The generators whose images someone else made; of all else the comparisons say what the verdict rests on."""
+        return {"outside": self.study.outside()}
 
     def _images_of(self, arm: Arm) -> dict[str, Any]:
         """Keywords of `arm_images`; of what an arm does not do, nothing: its runs do not hang on it."""

@@ -56,11 +56,11 @@ def compare_arms(
     - `margin`, a fraction, and `p_equivalence` of an effect outside +-margin: the larger p of two one-sided tests
       (TOST: Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987); `p_equivalence_adjusted` after
       Holm. `p_equivalence` is below half of 1 - confidence where the interval lies within the margin;
-    - `minimum_detectable_effect`: found with a power of 80 % at Holm's first step, (t[1 - alpha / (2 m)] + t[0.8])
-      x standard_error with alpha = 1 - confidence and m arms in the family;
+    - `minimum_detectable_effect`: found with a power of 80 % at Holm's first step if the effect leaves the noise as it
+      is, (t[1 - alpha / (2 m)] + t[0.8]) x standard_error with alpha = 1 - confidence and m arms in the family;
     - `verdict`: `helps` or `harms` where p_adjusted < alpha, else `no evidence`;
-    - `n_images, n_patients, n_classifiers, n_seeds` (of the classifier, in the cell with the fewest),
-      `n_generator_seeds, n_draws` (of the arm).
+    - `n_images, n_patients, n_classifiers, n_repeats, n_seeds` (of the cross-validation and of the classifier, in the
+      cell with the fewest), `n_generator_seeds, n_draws` (of the arm).
 
     Two families: the arms pooled over classifiers, of which the study's verdict speaks, and all single cells.
     Standard error to minimum detectable effect are NaN, and the verdict `no evidence`, where chance cannot be
@@ -113,7 +113,8 @@ OF_FAMILY += ["minimum_detectable_effect"]
 COLUMNS = ["classifier", "arm", "generator", "dose", "metric", "effect", "standard_error", "degrees"]
 COLUMNS += ["confidence", "low", "high", "low_simultaneous", "high_simultaneous", "p", "p_adjusted"]
 COLUMNS += ["margin", "p_equivalence", "p_equivalence_adjusted", "minimum_detectable_effect", "verdict"]
-COLUMNS += ["n_images", "n_patients", "n_classifiers", "n_seeds", "n_generator_seeds", "n_draws"]
+COLUMNS += ["n_images", "n_patients", "n_classifiers", "n_repeats", "n_seeds"]
+COLUMNS += ["n_generator_seeds", "n_draws"]
 
 
 def estimate_differences(predictions: Predictions, baseline: str, metric: str) -> Differences:

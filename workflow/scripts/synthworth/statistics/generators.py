@@ -1,5 +1,6 @@
 """Do generators differ: the paper's rank tests (Schaudt et al. 2023, references 63, 64), for runs and for ratings."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -10,14 +11,17 @@ from scipy import stats
 COLUMNS = ["metric", "test", "generator_1", "generator_2", "n_1", "n_2", "statistic", "p", "reason"]
 
 
-def compare_generators(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """`compare_groups` of the generators by the values of `metric` over all their runs (classifiers, doses, seeds).
+def compare_generators(runs: pd.DataFrame, metric: str, arms: Sequence[str]) -> pd.DataFrame:
+    """`compare_groups` of the generators by the values of `metric` over the runs of `arms` (classifiers, doses, seeds).
 
-    `runs`: frame with columns generator, dose, metric, class, value; rows with dose 0 have no generator and are
-    left out, as are metrics of single classes and runs without the metric (NaN). The test reads runs as independent
-    and does not count the chance of the test images, which all runs share: it describes, `comparisons` decides.
+    `arms` are those that add synthetic images and do nothing else, as the paper's: the runs of one that replaces real
+    images, or of a loss of its own, would be its generator's alone. `runs`: frame with columns arm, generator, metric,
+    class, value; metrics of single classes are left out, as are runs without the metric (NaN). The test reads runs as
+    independent and does not count the chance of the test images, which all runs share: it describes, `comparisons`
+    decides.
     """
-    chosen = runs[(runs["metric"] == metric) & (runs["class"] == "all") & (runs["dose"] > 0) & runs["value"].notna()]
+    own = runs["arm"].isin(arms) & (runs["metric"] == metric) & (runs["class"] == "all")
+    chosen = runs[own & runs["value"].notna()]
     frame = compare_groups(chosen["value"].to_numpy(float), chosen["generator"].to_numpy(str))
     return frame.assign(metric=metric)[COLUMNS]
 

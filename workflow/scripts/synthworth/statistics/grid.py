@@ -25,7 +25,7 @@ class Grid:
     A block is a cell (classifier, arm), or an arm over several classifiers where these share the replicates.
 
     `rows`: frame of D rows, the differences: classifier (`all` for the mean over classifiers), arm, generator, dose,
-    n_classifiers, n_seeds (classifier seeds of the cell with the fewest), n_generator_seeds, n_draws (of the arm).
+    n_classifiers, n_repeats and n_seeds (of the cell with the fewest), n_generator_seeds, n_draws (of the arm).
     `weights`: float [D, B], the differences as weights of blocks.
     `averages`: sparse float [T, R], the T replicates of all blocks as means of runs.
     `block_of_replicate`: int [T], as 0 ... B-1.
@@ -96,6 +96,7 @@ def build_grid(runs: pd.DataFrame, baseline: str) -> Grid:
                         "arm": arm,
                         **arms[arm],
                         "n_classifiers": len(classifiers),
+                        "n_repeats": min(len(values["repeat"]) for values in both),
                         "n_seeds": min(len(values["seed"]) for values in both),
                         "n_generator_seeds": min(len(values["generator_seed"]) for values in own),
                         "n_draws": min(len(values["draw"]) for values in own),

@@ -76,15 +76,15 @@ def write_worth(
     _write_csv(worth_in_real_images(runs, baseline, counts, metric, confidence), output)
 
 
-def write_generators(runs: str | Path, generators: str | Path, *, metric: str) -> None:
+def write_generators(runs: str | Path, generators: str | Path, *, metric: str, arms: Sequence[str]) -> None:
     """Reads runs.csv and writes the frame of `compare_generators` as a CSV."""
-    _write_csv(compare_generators(read_scores(runs), metric), generators)
+    _write_csv(compare_generators(read_scores(runs), metric, arms), generators)
 
 
-def write_verdict(comparisons: str | Path, answer: str | Path) -> None:
+def write_verdict(comparisons: str | Path, answer: str | Path, *, outside: Sequence[str]) -> None:
     """Reads comparisons.csv and writes `verdict` of it as JSON."""
     with replacing(answer) as temporary:
-        text = json.dumps(verdict(read_scores(comparisons)), indent=2, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(verdict(read_scores(comparisons), outside), indent=2, allow_nan=False, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 

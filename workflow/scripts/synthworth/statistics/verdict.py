@@ -1,5 +1,6 @@
 """What the comparisons mean: helps, no evidence or harms, for each arm and for the study, and in one sentence."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import pandas as pd
 from synthworth.errors import StudyError
 
 
-def verdict(comparisons: pd.DataFrame) -> dict[str, Any]:
+def verdict(comparisons: pd.DataFrame, outside: Sequence[str] = ()) -> dict[str, Any]:
     """The answer of a study, ready for JSON, from the rows of `compare_arms` pooled over classifiers.
+
+    `outside`: the generators whose images someone else made.
 
     An arm `helps` or `harms` where its p adjusted over all arms says that it differs from the baseline; else there
     is `no evidence`, with a reason: `equivalent` where it surely lies within the margin (`p_equivalence_adjusted` below
@@ -29,12 +32,17 @@ def verdict(comparisons: pd.DataFrame) -> dict[str, Any]:
     1 - confidence of all cases.
 
     `best_arm` is the synthetic arm of the largest effect among those of the study's verdict: among the helping ones
-    where it helps, among all with a known standard error otherwise; where none is known, among all. Effects are
-    fractions.
+    where it helps, among all with a known standard error otherwise; where none is known, among all. As it is the best
+    of many, the sentence gives the interval that holds for all arms at once. Effects are fractions.
 
-    Returns the keys `verdict`, `best_arm`, `answer` (the sentence), `metric`, `margin`, `family` (how many arms the
-    p values are adjusted over), `arms` and `controls` (a mapping each from arm to `verdict`, `reason`, the
-    NUMBERS and COUNTS); what is unknown is None.
+    Each synthetic arm's `scope` (one of SCOPES) is what its interval speaks of: `generators trained anew` where the
+    arm's generator was trained several times, alone or in repeats of the cross-validation, `these trained generators`
+    where images were drawn from one training several times, else `these trained generators and images`; `these images`
+    where nothing was trained. The study's is that of its best arm, of which the sentence speaks.
+
+    Returns the keys `verdict`, `best_arm`, `scope`, `answer` (the sentence), `metric`, `margin`, `family` (how many
+    arms the p values are adjusted over), `arms` and `controls` (a mapping each from arm to `verdict`, `reason`, the
+    NUMBERS and COUNTS, and of an arm its `scope`); what is unknown is None.
     Raises StudyError where no pooled row has synthetic images.
     """
     pooled = comparisons[comparisons["classifier"] == "all"].set_index("arm")
@@ -46,14 +54,16 @@ def verdict(comparisons: pd.DataFrame) -> dict[str, Any]:
     candidates = synthetic[synthetic["verdict"] == "helps"] if overall == "helps" else synthetic
     known = candidates[candidates["standard_error"].notna()]
     best = (candidates if known.empty else known)["effect"].idxmax()
+    scopes = {arm: _scope(row, outside) for arm, row in synthetic.iterrows()}
     return {
         "verdict": overall,
         "best_arm": best,
-        "answer": sentence(overall, pooled, best),
+        "scope": scopes[best],
+        "answer": f"{sentence(overall, pooled, best)} {SCOPES[scopes[best]]}",
         "metric": str(pooled["metric"].iloc[0]),
         "margin": _number(pooled["margin"].iloc[0]),
         "family": int(pooled["p"].notna().sum()),
-        "arms": {arm: _describe(row) for arm, row in synthetic.iterrows()},
+        "arms": {arm: _describe(row) | {"scope": scopes[arm]} for arm, row in synthetic.iterrows()},
         "controls": {arm: _describe(row) for arm, row in pooled[pooled["dose"] == 0].iterrows()},
     }
 
@@ -76,8 +86,9 @@ def sentence(overall: str, pooled: pd.DataFrame, best: str) -> str:
             f"No evidence that synthetic data helps or harms: {best} has {effect}, but with {size} the part of chance "
             "cannot be known."
         )
-    effect += f" ({100 * row['confidence']:g} % interval {_points(row['low'])} to {_points(row['high'])}"
-    effect += f", adjusted p {_p(row['p_adjusted'])})"
+    together = f"{_points(row['low_simultaneous'])} to {_points(row['high_simultaneous'])}"
+    effect += f" ({100 * row['confidence']:g} % interval {together}, for all arms at once"
+    effect += f"; adjusted p {_p(row['p_adjusted'])})"
     seen = (
         f"an effect below {100 * row['minimum_detectable_effect']:.1f} points could easily have been missed with {size}"
     )
@@ -100,6 +111,14 @@ def sentence(overall: str, pooled: pd.DataFrame, best: str) -> str:
     return f"No evidence that synthetic data helps or harms: best arm {best}, {effect}; {seen}."
 
 
+def _scope(row: pd.Series, outside: Sequence[str]) -> str:
+    if row["generator"] in outside:
+        return IMAGES
+    if max(row["n_generator_seeds"], row["n_repeats"]) > 1:
+        return ANEW
+    return DRAWS if row["n_draws"] > 1 else MODELS
+
+
 def _describe(row: pd.Series) -> dict[str, Any]:
     reason = None
     if pd.isna(row["standard_error"]):
@@ -118,7 +137,20 @@ def _number(value: float) -> float | None:
 
 NUMBERS = ["effect", "standard_error", "low", "high", "low_simultaneous", "high_simultaneous", "p", "p_adjusted"]
 NUMBERS += ["p_equivalence", "p_equivalence_adjusted", "minimum_detectable_effect"]
-COUNTS = ["n_images", "n_patients", "n_classifiers", "n_seeds", "n_generator_seeds", "n_draws"]
+COUNTS = ["n_images", "n_patients", "n_classifiers", "n_repeats", "n_seeds", "n_generator_seeds", "n_draws"]
+# What an arm's interval and verdict speak of (`scope`), and what the sentence says of it.
+IMAGES, MODELS, DRAWS, ANEW = (
+    "these images",
+    "these trained generators and images",
+    "these trained generators",
+    "generators trained anew",
+)
+SCOPES = {
+    IMAGES: "It speaks of these images: others of their kind may do otherwise.",
+    MODELS: "It speaks of these trained generators and these images of theirs: trained anew they may do otherwise.",
+    DRAWS: "It speaks of these trained generators, whatever is drawn from them: trained anew they may do otherwise.",
+    ANEW: "It speaks of generators trained anew, too, not of these alone.",
+}
 
 
 def _points(fraction: float) -> str:

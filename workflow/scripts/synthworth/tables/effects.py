@@ -17,7 +17,8 @@ def effects(comparisons: pd.DataFrame, baseline: str) -> Table:
     remarks = [
         f"Percentage points of {metric} from the arm {baseline}, over n = {seeds} and "
         f"{span(pooled['n_images'])} test images of {span(pooled['n_patients'])} patients.",
-        "Intervals are of each arm alone; p and verdicts are adjusted for all arms.",
+        "Intervals hold for all arms at once (comparisons.csv has those of each arm alone); p and verdicts are "
+        "adjusted for all arms.",
     ]
     return Table(_rows(pooled).reset_index(drop=True), f"Effect of each arm on {metric}", remarks)
 
@@ -39,8 +40,8 @@ def external_effects(comparisons: pd.DataFrame, baseline: str) -> Table:
         size = f"{span(rows['n_images'])} images of {span(rows['n_patients'])} patients"
         remarks.append(f"{name}: {score}, {size}{warning}.")
     remarks.append(
-        "p and verdicts are adjusted for all arms on one test set, not over test sets: the study's verdict is that of "
-        "its own test split, and the others say whether it holds elsewhere."
+        "Intervals, p and verdicts are adjusted for all arms on one test set, not over test sets: the study's verdict "
+        "is that of its own test split, and the others say whether it holds elsewhere."
     )
     return Table(frame.reset_index(drop=True), f"Effect of each arm on {metric}, on other test images", remarks, "Arm")
 
@@ -50,7 +51,9 @@ def _rows(pooled: pd.DataFrame) -> pd.DataFrame:
         {
             "Arm": pooled["arm"],
             "Effect": pooled["effect"].map(_points),
-            "Interval": [_interval(row.low, row.high) for row in pooled.itertuples()],
+            "Interval, all arms at once": [
+                _interval(row.low_simultaneous, row.high_simultaneous) for row in pooled.itertuples()
+            ],
             "p (Holm)": pooled["p_adjusted"].map(_p),
             "Smallest effect that could be seen": pooled["minimum_detectable_effect"].map(_size),
             "Verdict": pooled["verdict"],
