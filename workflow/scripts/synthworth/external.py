@@ -9,9 +9,9 @@ from synthworth.cells import OWN_TEST_SET, read_scores
 from synthworth.errors import StudyError
 from synthworth.files import replacing
 from synthworth.manifest import read_index
+from synthworth.scores import ALL
 from synthworth.splits import near_duplicates
 
-ALL = "all"
 PAIR_COLUMNS = ["image", "patient", "own_image", "own_patient", "own_split", "distance"]
 # Of these splits a classifier or a generator has seen the images.
 SEEN = ("train", "select")
