@@ -2,11 +2,16 @@ import importlib
 
 import albumentations
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from synthworth.classifiers.augmentation import training_augmentation
+from synthworth.classifiers.data import ImageDataset, real_images
 from synthworth.classifiers.normalisation import normalised
+from synthworth.ingestion import write_images, write_index
+from synthworth.resizing import resize
 
 # Table 4 of Schaudt et al. 2023.
 PAPER = {
@@ -99,6 +104,64 @@ def test_normalising_is_that_of_albumentations_bit_for_bit():
         assert np.array_equal(own.permute(1, 2, 0).numpy(), normalize(image=picture)["image"])
     expected = (every_value[0, 5, 7] / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(result[0, :, 5, 7], expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def radiographs(tmp_path_factory):
+    """A manifest of six files as the published ones are, RGB although grey, larger than any array, not square."""
+    folder = tmp_path_factory.mktemp("radiographs")
+    rows = []
+    for number in range(6):
+        generator = np.random.default_rng(number)
+        anatomy = Image.fromarray(generator.integers(0, 256, (9, 9), dtype=np.uint8)).resize((410, 370))
+        pixels = np.clip(np.asarray(anatomy, float) + generator.normal(0, 8, (370, 410)), 0, 255).astype(np.uint8)
+        name = f"{number}.{('png', 'jpg')[number % 2]}"
+        Image.fromarray(pixels).convert("RGB").save(folder / name)
+        rows.append({"image": name, "patient": f"p{number}", "label": ("a", "b")[number // 3]})
+    pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
+    return folder
+
+
+def published(path, augmentation, row, size):
+    """A file's tensor as the published loop makes it: decoded, resized, augmented and normalised, each time anew."""
+    pixels = np.asarray(Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BICUBIC))
+    normalize = albumentations.Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), max_pixel_value=255.0)
+    return torch.from_numpy(normalize(image=augmentation(pixels, 1, row))["image"]).permute(2, 0, 1)
+
+
+def of_a_study(radiographs, augmentation, size):
+    """The same tensors from a study's memory-mapped array of `size` px, made as its rules make it."""
+    index, images = radiographs / "index.csv", radiographs / f"images-{size}.npy"
+    manifest = radiographs / "manifest.csv"
+    write_index(index, {"a": "a", "b": "b"}, manifest=manifest)
+    write_images(index, images, size=size, channels=1, fit="stretch", manifest=manifest)
+    table, frame = real_images(images, index, ["a", "b"])
+    assert isinstance(table.sources[0], np.memmap)
+    dataset = ImageDataset(table, augmentation)
+    batch = torch.stack([dataset[1, row][0] for row in range(len(table))])
+    return normalised(batch), [radiographs / name for name in frame["image"]]
+
+
+def test_a_study_s_tensors_are_the_published_ones_bit_for_bit(radiographs):
+    augmentation = training_augmentation(**PAPER, run_seed=3)
+    tensors, files = of_a_study(radiographs, augmentation, 224)
+    assert len(files) == 6
+    for row, (tensor, file) in enumerate(zip(tensors, files, strict=True)):
+        assert tensor.shape == (3, 224, 224)
+        assert torch.equal(tensor, published(file, augmentation, row, 224))
+
+
+def test_an_array_of_256_pixels_does_not_have_them(radiographs):
+    # As if images were kept at one size and brought to the network's own afterwards.
+    augmentation = training_augmentation(**PAPER, run_seed=3)
+
+    def smaller(image, epoch, row):
+        return augmentation(resize(image[None], 224)[0], epoch, row)
+
+    tensors, files = of_a_study(radiographs, smaller, 256)
+    for row, (tensor, file) in enumerate(zip(tensors, files, strict=True)):
+        assert tensor.shape == (3, 224, 224)
+        assert not torch.equal(tensor, published(file, augmentation, row, 224))
 
 
 def test_the_choices_of_an_image_are_drawn_each_on_its_own(monkeypatch):

@@ -44,6 +44,10 @@ def test_a_base_model_is_complained_of_once_and_not_where_scores_are_cached():
         ({"splits": {"fractions": {"train": 0.8, "select": 0.0}}}, "honest protocol"),
         ({"splits": {"folds": 5}, "protocol": "paper"}, "splits.folds: the published protocol has one split"),
         ({"splits": {"repeats": 2}}, "splits.repeats: without folds there is nothing to repeat"),
+        (
+            {"splits": {"folds": 5}, "statistics": {"primary_metric": "macro_auroc"}},
+            "statistics.primary_metric: macro_auroc would rank images of all folds together",
+        ),
         ({"arms": {"x": {"generator": "gann", "per_class": 5}}}, "arms.x.generator: there is no `gann`"),
         ({"arms": {"baseline": {"classifiers": ["resnet18"]}}}, "arms.baseline.classifiers: there is no `resnet18`"),
         ({"statistics": {"baseline": "base"}}, "statistics.baseline: there is no `base`"),

@@ -18,7 +18,7 @@ from synthworth.inputs import Inputs
 from synthworth.planning.designs import study_designs
 from synthworth.planning.detectable import Design, Repetitions, detectable_effect, published_assumptions
 from synthworth.planning.jobs import FORWARD, Jobs, classifier_jobs, generator_jobs, images_of_run, images_of_training
-from synthworth.planning.outputs import assumed, effect_sentence, show_plan, write_plan
+from synthworth.planning.outputs import SHARING, assumed, effect_sentence, show_plan, write_plan
 from synthworth.planning.rates import MEASURED, UNKNOWN, estimate_hours, read_rates
 from synthworth.specs import Specs
 from synthworth.statistics.comparisons import compare_arms
@@ -151,6 +151,11 @@ def test_finished_jobs_of_the_study_win_over_the_table(tmp_path):
     assert found["source"].tolist() == [MEASURED, MEASURED, "here"]
     # 80 seconds for 2 of 4 jobs of 40 images.
     assert (3600 * found["gpu_hours"]).tolist() == pytest.approx([160, 40, 84])
+
+
+def test_the_plan_names_the_jobs_that_can_share_a_gpu():
+    rules = [rule for file in (HOUSE / "workflow/rules").glob("*.smk") for rule in file.read_text().split("\nrule ")]
+    assert {rule.split(":")[0] for rule in rules if "shares_gpu=1" in rule} == set(SHARING)
 
 
 def test_every_rate_has_a_source_and_every_method_and_rule_a_rate(tmp_path):
@@ -332,6 +337,7 @@ def test_the_plan_is_written_and_shown(tmp_path, monkeypatch, capsys):
     assert "through which 288 images pass, and 78 in their tests" in text
     assert "b: with 7 test images of 7 patients" in text
     assert assumed(study) in text
+    assert "Of train_classifier and evaluate_classifier several can share one" in text
     table = pd.read_csv(tmp_path / "plan.csv")
     assert table.set_index("rule")["jobs"]["evaluate_classifier"] == 12
     assert table["gpu_hours"].notna().all()

@@ -1,6 +1,7 @@
 """The DAG: what runs, and what no training job may see."""
 
 import json
+import re
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -14,42 +15,46 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    """A manifest of a few files; a dry run reads no image."""
+    """A manifest of a few files, in a folder for each class; a dry run reads no image."""
     folder = tmp_path_factory.mktemp("manifest")
     rows = []
     for label in ("viral", "healthy", "fungal", "covid19", "bacterial"):
+        (folder / label).mkdir()
         for number in range(2):
-            (folder / f"{label}{number}.png").touch()
-            rows.append({"image": f"{label}{number}.png", "patient": f"{label}{number}", "label": label})
+            (folder / label / f"{number}.png").touch()
+            rows.append({"image": f"{label}/{number}.png", "patient": f"{label}{number}", "label": label})
     pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
-    return f"dataset={{manifest: {folder / 'manifest.csv'}}}"
+    return folder / "manifest.csv"
 
 
 @pytest.fixture(scope="module")
 def studies(manifest, tmp_path_factory):
-    """{name: all jobs} of two studies, which several tests look at."""
+    """{name: all jobs} of studies, which several tests look at."""
     house = copy_house(tmp_path_factory.mktemp("studies"))
-    return {
-        "demo": planned_files(house, "--configfile", "config/demo.yaml", "--resources", "gpu=2"),
-        "paper": planned_files(
-            house, "--configfile", "config/paper.yaml", "--config", manifest, "--resources", "gpu=2"
-        ),
+    own = f"dataset={{manifest: {manifest}}}"
+    # Images that someone else made, copies dropped.
+    theirs = [
+        f"generators={{theirs: {{method: folder, images: {manifest.parent}}}}}",
+        "arms={theirs: {generator: theirs, per_class: 4}}",
+        "memorization={filter_copies: drop}",
+    ]
+    arguments = {
+        "demo": ["config/demo.yaml", "--resources", "gpu=2"],
+        "paper": ["config/paper.yaml", "--resources", "gpu=2", "--config", own],
+        "config": ["config/config.yaml", "--resources", "gpu=2", "--config", own],
+        "theirs": [TINY, "--config", *theirs, f"dataset={{external: {{b: {manifest}}}}}"],
+        "folds": [TINY, "--config", *theirs, "splits={folds: 2}"],
     }
+    return {name: planned_files(house, "--configfile", *own) for name, own in arguments.items()}
 
 
 def golden(name):
     return json.loads((GOLDEN / f"{name}.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["demo", "paper"])
+@pytest.mark.parametrize("name", ["demo", "paper", "config"])
 def test_the_jobs_of_a_study_are_the_golden_ones(studies, name):
     assert Counter(rule for rule, _, _ in studies[name]) == golden(name)
-
-
-def test_the_jobs_of_the_default_study_are_the_golden_ones(manifest, tmp_path):
-    house = copy_house(tmp_path)
-    jobs = planned(house, "--configfile", "config/config.yaml", "--config", manifest, "--resources", "gpu=2")
-    assert jobs == golden("config")
 
 
 def test_the_jobs_of_the_published_tables_are_the_golden_ones(tmp_path):
@@ -75,35 +80,60 @@ def test_published_tables_need_no_training_and_no_torch(tmp_path):
     assert output.stdout == "False\n"
 
 
-def ancestors(jobs, files):
-    """All files that `files` hang on, through any job."""
-    made_by = {output: inputs for _, inputs, outputs in jobs for output in outputs}
+def made_of(jobs, files):
+    """All files that jobs make of `files`, directly or not, and these."""
+    users = {}
+    for _, inputs, outputs in jobs:
+        for file in inputs:
+            users.setdefault(file, []).append(outputs)
     found, waiting = set(), list(files)
     while waiting:
         file = waiting.pop()
         if file not in found:
             found.add(file)
-            waiting.extend(made_by.get(file, []))
+            waiting.extend(output for outputs in users.get(file, []) for output in outputs)
     return found
 
 
 # And of scoring and auditing.
 JOBS_OF_TRAINING = (
-    *("train_", "finish_", "encode_", "sample_", "synthesize_", "select_", "score_", "extract_", "reference_"),
-    *("measure_", "selftest_", "recognise_", "detect_", "compare_real", "compare_synthetic", "audit_", "flag_"),
+    *("train_", "finish_", "encode_", "sample_", "synthesize_", "import_", "select_", "score_", "extract_"),
+    *("reference_", "measure_", "selftest_", "recognise_", "detect_", "compare_real", "compare_synthetic", "audit_"),
+    "flag_",
 )
+READERS = {"render_images", "evaluate_classifier", "describe_data"}
 
 
-def test_no_training_selection_or_sampling_job_can_reach_a_test_image(studies):
-    jobs = studies["demo"]
-    readers = [rule for rule, inputs, _ in jobs if any("/data/test/" in file for file in inputs)]
-    assert set(readers) == {"render_images", "evaluate_classifier", "describe_data"}
-    checked = set()
-    for rule, inputs, _ in jobs:
-        if rule.startswith(JOBS_OF_TRAINING):
-            checked.add(rule)
-            assert not any("/data/test/" in file for file in ancestors(jobs, inputs)), rule
-    assert len(checked) == 21
+@pytest.mark.parametrize(
+    ("name", "readers", "rules"),
+    [
+        ("demo", READERS, 21),
+        ("config", READERS, 19),
+        # Its own test images are held against those of the study, so that none is in both.
+        ("theirs", READERS | {"check_external"}, 20),
+        ("folds", READERS, 20),
+    ],
+)
+def test_no_training_selection_or_sampling_job_can_reach_a_test_image(studies, name, readers, rules):
+    jobs = studies[name]
+    tests = {file for _, inputs, _ in jobs for file in inputs if "/data/test/" in file}
+    assert {rule for rule, inputs, _ in jobs if tests & set(inputs)} == readers
+    seen = made_of(jobs, tests)
+    training = [(rule, inputs) for rule, inputs, _ in jobs if rule.startswith(JOBS_OF_TRAINING)]
+    assert {rule for rule, inputs in training if seen & set(inputs)} == set()
+    assert len({rule for rule, _ in training}) == rules
+
+
+@pytest.mark.parametrize("name", ["demo", "config", "theirs", "folds"])
+def test_the_index_of_all_images_serves_training_as_a_guard_alone(studies, name):
+    # It has test images, too. Images that someone else made are refused where they are among the study's own.
+    index = {
+        file for _, inputs, _ in studies[name] for file in inputs if re.fullmatch(r"results/[^/]+/data/index.csv", file)
+    }
+    assert len(index) == 1
+    takers = {rule for rule, inputs, _ in studies[name] if index & set(inputs)}
+    guarded = {"import_generator"} if name in ("theirs", "folds") else set()
+    assert {rule for rule in takers if rule.startswith(JOBS_OF_TRAINING)} == guarded
 
 
 def test_the_published_protocol_does_read_the_test_split(studies):

@@ -105,6 +105,12 @@ def _splits(config: Config) -> Iterator[str]:
         yield "splits.folds: the published protocol has one split; set it to null, or say `protocol: honest`"
     if config["splits"]["repeats"] > 1 and not config["splits"]["folds"]:
         yield "splits.repeats: without folds there is nothing to repeat; set splits.folds (5, say), or repeats to 1"
+    if config["splits"]["folds"] and config["statistics"]["primary_metric"] == "macro_auroc":
+        yield (
+            "statistics.primary_metric: macro_auroc would rank images of all folds together, but each fold has "
+            "classifiers of its own, whose probabilities cannot be compared; choose balanced_accuracy, accuracy or "
+            "macro_f1, or set splits.folds to null"
+        )
 
 
 def _names(config: Config) -> Iterator[str]:

@@ -10,9 +10,9 @@ from synthworth.errors import StudyError
 from synthworth.files import replacing
 from synthworth.findings import ABSENT, PRESENT
 from synthworth.manifest import read_index
+from synthworth.scores import ALL
 from synthworth.splits import near_duplicates
 
-ALL = "all"
 PAIR_COLUMNS = ["image", "patient", "own_image", "own_patient", "own_split", "distance"]
 # Of these splits a classifier or a generator has seen the images.
 SEEN = ("train", "select")

@@ -15,6 +15,8 @@ from synthworth.planning.jobs import classifier_jobs, generator_jobs
 from synthworth.planning.rates import MEASURED, UNKNOWN, estimate_hours, read_rates
 from synthworth.study import Study
 
+# The rules whose jobs take one of the places of a GPU that is listed several times.
+SHARING = ("train_classifier", "evaluate_classifier")
 COLUMNS = ["stage", "rule", "name", "jobs", "finished", "amount", "unit", "gpu_hours", "source"]
 
 
@@ -82,7 +84,9 @@ def plan_text(study: Study, plan: pd.DataFrame, device: str, findings: Sequence[
     lines += [
         f"Hours are those of one {device} where no job of the kind is finished, else of the machine that ran them. Of "
         f"these jobs {plan['finished'].sum():,} are finished. What needs no GPU is not counted (images in, metrics, "
-        "statistics, tables), nor what needs it for seconds (features of real images, audits).",
+        "statistics, tables), nor what needs it for seconds (features of real images, audits). A job's hours are as if "
+        f"it had its GPUs to itself. Of {' and '.join(SHARING)} several can share one (docs/gpus-and-clusters.md): "
+        "where n do, their hours together are n times those that the GPU was theirs.",
         "",
         "## Where the hours come from",
         "",

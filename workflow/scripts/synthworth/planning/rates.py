@@ -36,7 +36,8 @@ def estimate_hours(jobs: pd.DataFrame, rates: pd.DataFrame, folders: Sequence[st
     Where jobs of a rule and name are finished, what their benchmarks under `folders` say of an image goes for all of
     them; else the row of `rates` for the rule and method, or for any method. A rate goes with the area of the images,
     but smaller ones count as much (with small batches a GPU waits for its launches), and with the steps of the sampler.
-    NaN hours, and a source that says so, where there is no rate.
+    Hours are wall time times devices: jobs that shared a device count each as if it had been its own. NaN
+    hours, and a source that says so, where there is no rate.
     """
     done = [_finished(folders, folder) for folder in jobs["folder"]]
     finished = np.minimum([count for count, _ in done], jobs["jobs"])

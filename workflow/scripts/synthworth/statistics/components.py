@@ -10,10 +10,10 @@ stay unbiased, though other weights might then be sharper.
 import numpy as np
 import pandas as pd
 
+from synthworth.scores import ALL
 from synthworth.statistics.influence import values_and_influences
 from synthworth.statistics.predictions import LEVELS, Predictions
 
-ALL = "all"
 PATIENTS, INTERACTION = "patients", "patients_x_training"
 COLUMNS = ["classifier", "arm", "metric", "component", "variance", "standard_deviation", "degrees", "n_cells", "remark"]
 NEGATIVE = "negative, shown as 0"
