@@ -15,10 +15,11 @@ def assessment_contradictions(config: Config) -> Iterator[str]:
     if not settings["modes"]:
         return
     used = {arm.get("generator") for arm in config["arms"].values()}
-    if "prompt" in settings["modes"] and not any(generators[name].get("prompts") for name in generators if name in used):
+    prompted = [name for name, entry in generators.items() if entry.get("prompts") and name in used]
+    if "prompt" in settings["modes"] and not prompted:
         yield (
-            "assessment.modes: `prompt` shows images beside the prompts that they were asked for with, and no generator "
-            "of an arm has prompts (finetune, lora and dreambooth have); take it out"
+            "assessment.modes: `prompt` shows images beside their prompts, and no generator of an arm has any "
+            "(finetune, lora and dreambooth have); take it out"
         )
     for name, generator in generators.items():
         side = generator["size"] or config["dataset"]["size"]

@@ -26,10 +26,6 @@ class AssessmentInputs(StudyPaths):
             ],
         }
 
-    def kits(self, wildcards: Any) -> list[str]:
-        """The kits of all modes; of a study with folds, of its first part."""
-        return [f"{self.parts[0]}/assessment/{mode}/kit" for mode in self.config["assessment"]["modes"]]
-
     def _rated_generators(self, mode: str) -> list[str]:
         entries = self.config["generators"]
         return [

@@ -23,7 +23,8 @@ def draw(
     `candidates` has a row per image that may be drawn, with `source` (a generator, or REAL) and `class`, sorted.
     Of each generator and class `images` are drawn, or all where there are fewer. Real images are drawn for each class:
 
-    - single: so many that they are `real_share` of a class's images, or all where there are fewer;
+    - single: so many that they are `real_share` of a class's images (one at least, where that is not 0), or all where
+      there are fewer;
     - pair: one for each synthetic image; where there are too few, all are used equally often. Of a generator's pairs
       half have the real image on the left;
     - prompt: none.
@@ -37,14 +38,16 @@ def draw(
     else:
         if mode == "single":
             per_class = candidates.loc[chosen, "class"].value_counts() * real_share / (1 - real_share)
-            for name, count in per_class.round().astype(int).sort_index().items():
+            for name, count in per_class.round().clip(lower=1 if real_share else 0).astype(int).sort_index().items():
                 chosen += _choose(candidates[real & (candidates["class"] == name)], count, kit_seed)
         items = [(image,) for image in chosen]
     order, repeats = _order(len(items), repeat_share, kit_seed)
     width = len(str(len(order)))
     numbers = [f"{place + 1:0{width}}" for place in range(len(order))]
     sides = ("left", "right") if mode == "pair" else ("",)
-    shown = [(image, side, place) for place, item in enumerate(order) for side, image in zip(sides, items[item])]
+    shown = [
+        (image, side, place) for place, item in enumerate(order) for side, image in zip(sides, items[item], strict=True)
+    ]
     rows = candidates.loc[[image for image, _, _ in shown]].reset_index(drop=True)
     return rows.assign(
         item=[numbers[place] for _, _, place in shown],

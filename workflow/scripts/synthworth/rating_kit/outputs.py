@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -88,17 +89,10 @@ def _require(candidates: pd.DataFrame, mode: str) -> None:
         raise StudyError("There are no real images for pairs.", problems)
 
 
-def _items(rows: pd.DataFrame, labels: Mapping[str, str]) -> list[dict]:
-    """What the page is told of each item."""
-    return [
-        {
-            "item": item,
-            "images": own["file"].tolist(),
-            "shown": _shown(own.iloc[0], labels),
-        }
-        for item, own in rows.groupby("item", sort=True)
-    ]
-
-
-def _shown(row: pd.Series, labels: Mapping[str, str]) -> str | None:
-    return {"single": labels[row["class"]], "prompt": row["prompt"], "pair": None}[row["mode"]]
+def _items(rows: pd.DataFrame, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What the page is told of each item: the finding that an image is meant to show, or its prompt, and no more."""
+    items: dict[str, dict[str, Any]] = {}
+    for row in rows.to_dict("records"):
+        shown = {"single": labels[row["class"]], "pair": None, "prompt": row["prompt"]}[row["mode"]]
+        items.setdefault(row["item"], {"item": row["item"], "images": [], "shown": shown})["images"].append(row["file"])
+    return list(items.values())
