@@ -13,6 +13,8 @@ const PAGE = 100;
 
 let ratings = null;
 let place = 0;
+/* How often an item was asked for: only the last one is shown. */
+let turns = 0;
 let active = names[0];
 /* When the reader began to look at the item that is shown; null while nothing is, and nothing can be rated. */
 let since = null;
@@ -65,19 +67,18 @@ function begin(reader) {
 async function go(to) {
   if (to < 0 || to >= kit.items.length) return;
   spend();
+  const turn = ++turns;
   place = to;
   ratings.place = to;
   ratings.save();
   const { item, images: paths, shown } = kit.items[to];
   const nearby = [0, ...Array.from({ length: AHEAD }, (_, step) => step + 1), -1].map((step) => kit.items[to + step]);
   images.hold([...new Set(nearby.filter(Boolean).flatMap((near) => near.images))], paths.length);
-  const pictures = paths.map((path) => images.held.get(path));
-  await Promise.all(pictures.map((picture) => picture.ready));
-  /* Another page was turned while this one loaded. */
-  if (place !== to) return;
-  const missing = pictures.some((picture) => !picture.naturalWidth);
+  const bitmaps = await Promise.all(paths.map((path) => images.held.get(path)));
+  if (turn !== turns) return;
+  const missing = bitmaps.includes(null);
   const title = `${word} ${to + 1} of ${kit.items.length}${missing ? " cannot be loaded: is the folder complete?" : ""}`;
-  viewer.show(pictures, paths.length > 1 ? [`${title}, left`, `${title}, right`] : [title]);
+  viewer.show(bitmaps, paths.length > 1 ? [`${title}, left`, `${title}, right`] : [title]);
   $("place").textContent = title;
   if (shown !== null) $("shown").textContent = shown;
   activate(names.find((name) => ratings.get(item, name) === undefined) ?? names[0]);
@@ -145,7 +146,7 @@ function nextUnrated() {
 
 function stop(why, what, then) {
   spend();
-  viewer.clear();
+  turns++;
   $("why").textContent = why;
   $("what").textContent = what;
   $("rate").hidden = true;

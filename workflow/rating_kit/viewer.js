@@ -1,30 +1,36 @@
 /* The images: a few of them loaded ahead, shown with one zoom, window and level for all frames. */
 
+/* Bitmaps and canvases: what browsers keep of <img> elements that are gone is beyond a page's reach, and grows. */
 class Images {
-  /* Bytes of decoded images that are held at most; what is on the screen always is. */
+  /* Bytes of pixels that are held at most, those on the screen included. */
   static BUDGET = 40e6;
 
   constructor(size) {
     this.bytes = 4 * size * size;
+    /* Path to a promise of its ImageBitmap, or of null where it cannot be loaded. */
     this.held = new Map();
   }
 
-  /* Holds images (paths, the most wanted first) as far as the budget goes, at least `needed`, and lets go of all others. */
-  hold(paths, needed) {
-    const kept = new Set(paths.slice(0, Math.max(needed, Math.floor(Images.BUDGET / this.bytes))));
-    for (const [path, image] of this.held) {
+  /* Holds images (paths, the most wanted first) as far as the budget goes beside the `shown` canvases, at least as many
+     as those, and lets go of all others. */
+  hold(paths, shown) {
+    const room = Math.floor(Images.BUDGET / this.bytes) - shown;
+    const kept = new Set(paths.slice(0, Math.max(shown, room)));
+    for (const [path, loading] of this.held) {
       if (kept.has(path)) continue;
-      image.removeAttribute("src");
+      loading.then((bitmap) => bitmap?.close());
       this.held.delete(path);
     }
-    for (const path of kept) {
-      if (this.held.has(path)) continue;
-      const image = new Image();
-      image.draggable = false;
-      image.src = path;
-      /* An image that is let go of while it loads is no error. */
-      image.ready = image.decode().catch(() => {});
-      this.held.set(path, image);
+    for (const path of kept) if (!this.held.has(path)) this.held.set(path, Images.#load(path));
+  }
+
+  static async #load(path) {
+    const image = new Image();
+    try {
+      await new Promise((resolve, reject) => Object.assign(image, { onload: resolve, onerror: reject, src: path }));
+      return await createImageBitmap(image);
+    } catch {
+      return null;
     }
   }
 }
@@ -36,6 +42,7 @@ class Viewer {
 
   constructor(frames, readout) {
     this.frames = frames;
+    this.canvases = frames.map((frame) => frame.querySelector("canvas"));
     this.readout = readout;
     this.filter = document.querySelectorAll("#window feComponentTransfer > *");
     this.pointers = new Map();
@@ -52,18 +59,15 @@ class Viewer {
     this.reset();
   }
 
-  /* Puts images into the frames, with texts for who cannot see them. */
-  show(images, texts) {
-    this.frames.forEach((frame, place) => {
-      frame.querySelector("img")?.remove();
-      images[place].alt = texts[place];
-      frame.prepend(images[place]);
+  /* Draws bitmaps (null: nothing) into the frames, with texts for who cannot see them. */
+  show(bitmaps, texts) {
+    this.canvases.forEach((canvas, place) => {
+      const drawing = canvas.getContext("2d");
+      drawing.clearRect(0, 0, canvas.width, canvas.height);
+      if (bitmaps[place]) drawing.drawImage(bitmaps[place], 0, 0);
+      canvas.setAttribute("aria-label", texts[place]);
     });
     this.reset();
-  }
-
-  clear() {
-    for (const frame of this.frames) frame.querySelector("img")?.remove();
   }
 
   reset() {
@@ -104,9 +108,9 @@ class Viewer {
       channel.setAttribute("intercept", intercept);
     }
     const plain = this.window === Viewer.WINDOW && this.level === Viewer.LEVEL;
-    for (const image of this.frames.map((frame) => frame.querySelector("img")).filter(Boolean)) {
-      image.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.zoom})`;
-      image.style.filter = plain ? "none" : "url(#window)";
+    for (const canvas of this.canvases) {
+      canvas.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.zoom})`;
+      canvas.style.filter = plain ? "none" : "url(#window)";
     }
     this.readout.textContent = `${Math.round(100 * this.zoom)} %  W ${Math.round(this.window)}  L ${Math.round(this.level)}`;
   }

@@ -48,6 +48,7 @@ def write_page(path: str | Path, kit: str, mode: str, size: int, items: Sequence
         questions,
         kit=kit,
         mode=mode,
+        size=size,
         items=len(items),
         sides=("left", "right") if mode == "pair" else ("",),
         data=Markup(json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")),
