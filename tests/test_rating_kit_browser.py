@@ -411,7 +411,8 @@ CONTRASTS = """() => {
   for (const each of document.querySelectorAll("body *")) {
     const text = [...each.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
     if (!text || !each.checkVisibility() || each.matches(":disabled, script, style, .unseen")) continue;
-    let ground = each;
+    /* The words of an option lie on its input. */
+    let ground = each.closest(".options label")?.querySelector("input") ?? each;
     while (ground && (channels(getComputedStyle(ground).backgroundColor)[3] ?? 1) < 0.7) ground = ground.parentElement;
     const ink = luminance(channels(getComputedStyle(each).color));
     const below = luminance(channels(getComputedStyle(ground).backgroundColor));
@@ -446,7 +447,7 @@ def test_controls_have_names_and_texts_have_contrast(browser, kits, mode):
             page.keyboard.press("Tab")
             focus = page.evaluate(
                 "[document.activeElement.id || document.activeElement.name, "
-                "getComputedStyle(document.activeElement.closest('label') ?? document.activeElement).outlineStyle]"
+                "getComputedStyle(document.activeElement).outlineStyle]"
             )
             if focus[0] in [name for name, _ in order]:
                 break
