@@ -6,19 +6,24 @@ CORES ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/requirements.lock
 
-.PHONY: demo test lint lock setup clean
+.PHONY: demo test lint browser lock setup clean
 
 demo: setup
 	$(BIN)/python workflow/warm.py --cores $(CORES) --configfile config/demo.yaml
 	@echo "The report: $(CURDIR)/results/demo/report/index.html"
 
-test: setup lint
+test: setup lint browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
+
+# For the test that rates images in a real browser; without one it is skipped, but under CI it fails.
+browser:
+	@command -v chromium || command -v google-chrome || tests/install_chromium \
+		|| echo "No browser: install chromium (apt-get install chromium) to test the rating kit's page."
 
 setup: $(INSTALLED)
 

@@ -18,6 +18,7 @@ include: "workflow/rules/fidelity.smk"
 include: "workflow/rules/audits.smk"
 include: "workflow/rules/memorization.smk"
 include: "workflow/rules/synthesis.smk"
+include: "workflow/rules/assessment.smk"
 include: "workflow/rules/classifiers.smk"
 include: "workflow/rules/external.smk"
 include: "workflow/rules/statistics.smk"
@@ -29,6 +30,7 @@ localrules:
     all,
     metric_selftest,
     published,
+    rating_kit,
 
 
 rule all:
@@ -42,6 +44,12 @@ rule metric_selftest:
     input:
         f"{inputs.parts[0]}/figures/figure_metric_selftest.png",
         f"{inputs.parts[0]}/scores/metric_responses.csv",
+
+
+# Blind kits for readers, in the modes of the config.
+rule rating_kit:
+    input:
+        inputs.kits,
 
 
 rule published:

@@ -113,6 +113,9 @@ def test_later_files_and_then_the_command_line_are_believed(tmp_path):
         ({"generators": {"ddpm.seed-2": DEFAULT["generators"]["ddpm"]}}, ["generators", "'ddpm.seed-2'"]),
         ({"seeds": {"generators": [2, 3]}}, ["seeds.generators.0", "1 was expected"]),
         ({"seeds": {"draws": [1, 0]}}, ["seeds.draws.1", "0"]),
+        ({"assessment": {"modes": ["single", "double"]}}, ["assessment.modes.1", "double"]),
+        ({"assessment": {"real_share": 1}}, ["assessment.real_share", "1"]),
+        ({"assessment": {"rating": ["a.csv"]}}, ["`rating`", "did you mean `ratings`"]),
         ({"classifiers": {"resnet50": {"training": {"budget": "images"}}}}, ["resnet50.training.budget", "images"]),
     ],
 )

@@ -101,6 +101,15 @@ def test_a_base_model_is_complained_of_once_and_not_where_scores_are_cached():
         ({"arms": {"baseline": {}, "shuffled_labels": {}}}, "arms: none has synthetic images (but controls)"),
         ({"arms": {"ddpm": {"real_share": [0.5]}, "baseline": {}}}, "arms: none has synthetic images (but controls)"),
         ({"arms": {"baseline": {"real_share": [1.0]}, "ddpm": {}}}, "of all real training images, each once"),
+        ({"assessment": {"size": 512}}, "assessment.size: gan draws images of 256 px"),
+        (
+            {"assessment": {"modes": ["single", "prompt"]}, "generators": {"ddpm": {}}},
+            "assessment.modes: `prompt` shows images beside their prompts, and no generator",
+        ),
+        (
+            {"generators": {"real": DEFAULT["generators"]["ddpm"], "ddpm": {}}},
+            "generators.real: readers' scores call real images so",
+        ),
         ({"statistics": {"baseline": "copies"}}, "of all real training images, each once"),
         ({"statistics": {"baseline": "b"}, "arms": {"b": {"generator": "ddpm", "per_class": 5}}}, "without synthetic"),
     ],

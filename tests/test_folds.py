@@ -46,6 +46,8 @@ def test_each_fold_has_the_jobs_of_a_study_and_the_statistics_run_once(jobs):
     for rule, _, outputs in jobs:
         folder = next((folder for folder in FOLDS if outputs and outputs[0].startswith(f"{folder}/")), None)
         (parts[folder] if folder else whole)[rule] += 1
+    # Readers look at one set of generators.
+    assert parts[FOLDS[0]].pop("make_rating_kit") == 1
     assert parts[FOLDS[0]] == parts[FOLDS[1]]
     # 2 classes x 2 steps, 3 arms x 2 seeds, as in the study without folds.
     part = parts[FOLDS[0]]

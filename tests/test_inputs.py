@@ -28,6 +28,17 @@ def of():
     return of
 
 
+@pytest.fixture
+def paper():
+    """The study of the published protocol, with changes."""
+    default, own = (yaml.safe_load((HOUSE / f"config/{name}.yaml").read_text()) for name in ("config", "paper"))
+
+    def paper(**changes):
+        return Study(compose(default, {**copy.deepcopy(own), **changes}), HOUSE)
+
+    return paper
+
+
 def file_of(path):
     return path.split("/", 2)[2]
 
@@ -53,6 +64,52 @@ def test_metrics_have_real_images_as_the_extractor_looks_at_them_and_audits_as_g
         assert flagging["train_features"] == beside["train_features"]
         for path in (*inputs.memorization_references(wildcards), *flagging["references"]):
             assert file_of(path).startswith(f"memorization/reference/{sizes[name]}/")
+
+
+def test_a_kit_has_held_out_images_and_first_shards_at_the_smallest_size(of):
+    inputs = of("domain", 24)
+    rated = inputs.rated(SimpleNamespace(mode="single"))
+    assert {key: file_of(rated[key]) for key in ("images", "index")} == {
+        "images": "data/select/images-24.npy",
+        "index": "data/select/index.csv",
+    }
+    generators, classes = list(inputs.config["generators"]), list(inputs.study.classes)
+    assert [file_of(path) for path in rated["shards"]] == [
+        f"synthesis/{generator}/{name}/images-0-29.parquet" for generator in generators for name in classes
+    ]
+    prompted = inputs.rated(SimpleNamespace(mode="prompt"))["shards"]
+    assert {path.split("/")[3] for path in prompted} == {"finetune", "lora", "dreambooth"}
+    # As many shards as the images are in.
+    inputs.config["synthesis"]["shard_size"] = 10
+    inputs.config["assessment"]["images"] = 11
+    assert len(inputs.rated(SimpleNamespace(mode="single"))["shards"]) == 2 * 15
+
+
+def test_a_kit_of_the_published_protocol_has_training_images_and_one_of_folds_is_of_the_first(paper):
+    rated = Inputs(paper()).rated(SimpleNamespace(mode="single"))
+    assert file_of(rated["images"]) == "data/train/images-256.npy"
+    folds = paper(protocol="honest", splits={"folds": 3, "fractions": {"train": 0.6, "select": 0.2, "test": 0.2}})
+    assert Inputs(folds).kits == ["results/critical-assessment-paper/repeat-1-fold-1/assessment/single/kit"]
+
+
+def test_a_kit_has_images_that_someone_else_made_and_one_training_of_each_generator(paper):
+    own = {"ddpm": {}, "theirs": {"method": "folder", "images": "tests"}}
+    arms = {"baseline": {}, "ddpm": {}, "theirs": {"generator": "theirs", "per_class": [5, 40]}}
+    study = paper(generators=own, arms=arms, seeds={"generators": [1, 2]})
+    shards = Inputs(study).rated(SimpleNamespace(mode="single"))["shards"]
+    assert {file_of(path).replace("viral", "healthy") for path in shards if "healthy" in path} == {
+        "synthesis/ddpm/healthy/images-0-249.parquet",
+        "synthesis/theirs/healthy/images-0-4.parquet",
+        "synthesis/theirs/healthy/images-5-39.parquet",
+    }
+
+
+def test_the_report_has_kits_until_there_are_ratings(of):
+    inputs = of("domain")
+    wildcards = SimpleNamespace(study="demo")
+    assert inputs.report(wildcards)["kits"] == ["results/demo/assessment/single/kit"]
+    inputs.config["assessment"]["ratings"] = ["a.csv"]
+    assert inputs.report(wildcards)["kits"] == []
 
 
 def test_the_studys_own_extractor_has_one_reference_for_all(of):

@@ -31,6 +31,7 @@ AFTER_SELECTION = AFTER_RUNS | {
     "draw_closest_pairs": 1,
     "synthesize_shard": 4,
     "render_shard": 4,
+    "make_rating_kit": 1,
     "train_classifier": 4,
     "evaluate_classifier": 4,
     "render_table": 10,
@@ -99,6 +100,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
                 "draw_closest_pairs": 1,
                 "synthesize_shard": 2,
                 "render_shard": 2,
+                "make_rating_kit": 1,
                 "train_classifier": 2,
                 "evaluate_classifier": 2,
                 "render_table": 10,
@@ -122,6 +124,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
             | {
                 "synthesize_shard": 2,
                 "render_shard": 2,
+                "make_rating_kit": 1,
                 "train_classifier": 4,
                 "evaluate_classifier": 4,
                 "recognise_images": 1,
@@ -167,6 +170,7 @@ def test_a_fresh_copy_of_code_and_results_has_nothing_to_do(finished, tmp_path):
             {"compare_arms": 1, "reach_verdict": 1, "render_table": 2, "draw_figure": 1},
             id="level",
         ),
+        pytest.param(["assessment={repeat_share: 0.5}"], {"make_rating_kit": 1}, id="items shown again"),
     ],
 )
 def test_a_change_of_the_config_runs_what_it_touches(finished, change, jobs):
@@ -182,6 +186,7 @@ EDITS = {
         "draw_generator_samples": 1,
         "draw_progression": 1,
     },
+    "rating_kit/draw.py": {"make_rating_kit": 1},
     "cohort.py": {"describe_data": 1, "render_table": 2},
     "statistics/verdict.py": {
         "compare_arms": 1,
@@ -230,6 +235,12 @@ def test_an_edit_of_a_module_runs_what_executes_it(finished, module):
     with edited(finished, [module], b'\n\ndef newly_added():\n    """New."""\n'):
         changed = planned(finished, "--configfile", TINY)
     assert changed == EDITS[module] | {"write_report": 1, "all": 1}
+
+
+def test_an_edit_of_the_page_of_kits_makes_them_anew(finished):
+    with edited(finished, ["../../rating_kit/style.css"], b"kbd { color: red; }\n"):
+        changed = planned(finished, "--configfile", TINY)
+    assert changed == {"make_rating_kit": 1, "write_report": 1, "all": 1}
 
 
 def test_comments_run_nothing(finished):

@@ -48,6 +48,17 @@ def test_real_and_synthetic_images_are_compared_within_the_same_cells():
     assert real["seed"] == synthetic[0]["seed"] == synthetic[1]["seed"]
 
 
+def test_what_opens_the_keys_of_the_kits_stands_in_no_report():
+    study = demo()
+    single, pair = SimpleNamespace(study="demo", mode="single"), SimpleNamespace(study="demo", mode="pair")
+    made = json.loads(Specs(study).make_rating_kit(single))
+    assert made["passphrase"] == "demo 1"
+    assert json.loads(Specs(study).make_rating_kit(pair))["seed"] != made["seed"]
+    study.config["assessment"]["passphrase"] = "open sesame"
+    assert json.loads(Specs(study).make_rating_kit(single))["passphrase"] == "open sesame"
+    assert "sesame" not in Specs(study).write_report(single)
+
+
 def test_the_self_test_hangs_on_the_code_of_its_metrics_and_extractor():
     study = demo()
     config = {**study.config, "fidelity": {**study.config["fidelity"]}}

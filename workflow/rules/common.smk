@@ -56,6 +56,7 @@ wildcard_constraints:
     generator=any_of(config["generators"]),
     extractor=any_of(config["fidelity"]["extractors"]),
     metric=any_of(config["fidelity"]["metrics"]),
+    mode=any_of(config["assessment"]["modes"]),
     classifier=any_of(config["classifiers"]),
     arm=any_of(study.arms),
     table=any_of(TABLE_SCORES),

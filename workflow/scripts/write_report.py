@@ -13,6 +13,7 @@ with job(snakemake) as spec:
         detection=snakemake.input.detection or None,
         copies=snakemake.input.copies or None,
         reports=snakemake.input.reports,
+        kits=snakemake.input.kits,
         commit=commit(),
         **spec,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from synthworth.arm_contradictions import arm_contradictions
+from synthworth.assessment_contradictions import assessment_contradictions
 from synthworth.findings import JOINT, NO_FINDING
 from synthworth.generators.growth import GROUP
 from synthworth.manifest import RESERVED as RESERVED_COLUMNS
@@ -51,6 +52,7 @@ def contradictions(config: Config, root: Path) -> Iterator[str]:
     if not config["cached_scores"]:
         yield from _base_models(config, root)
     yield from arm_contradictions(config)
+    yield from assessment_contradictions(config)
 
 
 def _dataset(dataset: Config) -> Iterator[str]:

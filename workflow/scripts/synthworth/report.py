@@ -21,6 +21,7 @@ from synthworth.detector import NULL, alarm
 from synthworth.figure_style import METRIC_NAMES
 from synthworth.files import replacing
 from synthworth.protocols import PROTOCOLS
+from synthworth.rating_kit.page import read_questions
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "index.html.j2"
 HEADLINES = {
@@ -47,6 +48,7 @@ def write_report(
     part: str | None = None,
     parts: Sequence[str] = (),
     reports: Sequence[str] = (),
+    kits: Sequence[str] = (),
 ) -> None:
     """Writes the page `html`.
 
@@ -55,7 +57,8 @@ def write_report(
     the data report write them; `duplicates` is None where only scores are there, and
     `detection` (CSV of `detect_synthetic`) where no images are held out; `copies` (CSV of `flag_copies`) where they are
     not looked for among all images. Where the page is of a `part` of a study (its title), `verdict` and `tests` are
-    None. `parts` are the titles of the parts of a study and `reports` their pages, in the same order.
+    None. `parts` are the titles of the parts of a study and `reports` their pages, in the same order. `kits` are the
+    folders of the rating kits.
     """
     pictures = {Path(path).stem: Path(path) for path in figures}
     fragments = {Path(path).stem: Markup(Path(path).read_text(encoding="utf-8")) for path in tables}
@@ -96,6 +99,7 @@ def write_report(
         data_tables=[fragments[name] for name in DATA_TABLES if name in fragments],
         duplicates=_duplicates(duplicates),
         copies=_copies(copies, config["memorization"]["filter_copies"] == "drop"),
+        kits=[_kit(kit, Path(html).parent) for kit in kits],
         alarms=_alarms(detection, config["fidelity"]["detector"]["alarm"]),
         tests=_tests(pd.read_csv(tests)) if tests else "",
         version=VERSION,
@@ -104,6 +108,11 @@ def write_report(
     )
     with replacing(html) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _kit(kit: str, page: Path) -> tuple[str, str, str]:
+    """What a kit asks, its folder, and the way there from the page's folder."""
+    return read_questions(Path(kit).parent.name)["title"], kit, os.path.relpath(kit, page)
 
 
 def _figure(path: Path) -> Markup:

@@ -63,13 +63,17 @@ def write_shard(path: str | Path, batches: Iterable[np.ndarray], rows: pd.DataFr
 
 
 def read_shard(
-    path: str | Path, columns: Sequence[str] = tuple(COLUMNS), count: int | None = None
+    path: str | Path,
+    columns: Sequence[str] = tuple(COLUMNS),
+    count: int | None = None,
+    places: Sequence[int] | None = None,
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """The uint8 images [n, height, width, channels] of a shard and their rows, in the order of the file.
 
-    `count`: only the first so many, where there are more.
+    `count`: only the first so many, where there are more. `places`: only those at these places, in their order.
     """
     table = pq.read_table(path, columns=["image", *columns]).slice(0, count)
+    table = table if places is None else table.take(places)
     with ThreadPoolExecutor() as pool:
         parts = (part.field("bytes").to_pylist() for part in table["image"].chunks)
         images = list(pool.map(_decode, chain.from_iterable(parts)))

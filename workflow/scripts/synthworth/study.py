@@ -166,6 +166,12 @@ class Study:
         """The side of a generator's images, in pixels."""
         return self.config["generators"][generator]["size"] or self.config["dataset"]["size"]
 
+    @property
+    def kit_size(self) -> int:
+        """The side of all images of a rating kit, in pixels: none is enlarged, which readers would see."""
+        sizes = [self.config["dataset"]["size"], *(self.size(name) for name in self.config["generators"])]
+        return self.config["assessment"]["size"] or min(sizes)
+
     def outside(self) -> list[str]:
         """The generators whose images someone else made: nothing is trained for them."""
         return [name for name, entry in self.config["generators"].items() if entry["method"] == "folder"]

@@ -1,5 +1,6 @@
 """Which artifacts each job takes, where that hangs on the config: the methods are input functions of rules."""
 
+from synthworth.inputs.assessment import AssessmentInputs
 from synthworth.inputs.classifiers import ClassifiersInputs
 from synthworth.inputs.fidelity import FidelityInputs
 from synthworth.inputs.generators import GeneratorsInputs
@@ -8,5 +9,13 @@ from synthworth.inputs.planning import PlanningInputs
 from synthworth.inputs.report import ReportInputs
 
 
-class Inputs(GeneratorsInputs, FidelityInputs, MemorizationInputs, ClassifiersInputs, PlanningInputs, ReportInputs):
+class Inputs(
+    GeneratorsInputs,
+    FidelityInputs,
+    MemorizationInputs,
+    AssessmentInputs,
+    ClassifiersInputs,
+    PlanningInputs,
+    ReportInputs,
+):
     """The input functions of one study."""

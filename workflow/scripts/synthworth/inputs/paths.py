@@ -19,6 +19,8 @@ class StudyPaths:
         self.results = "results/{study}"
         # Each is trained and tested on its own; a study without folds is its only part.
         self.parts = [f"results/{name}" for name in study.parts or [study.name]]
+        # The first part's: readers look at one set of generators.
+        self.kits = [f"{self.parts[0]}/assessment/{mode}/kit" for mode in self.config["assessment"]["modes"]]
 
     def scores(self, study: str, name: str) -> str:
         """A file of scores: made by the study, or taken from the folder `cached_scores`."""

@@ -73,6 +73,7 @@ class ReportInputs(StudyPaths):
         whole, pooled = study not in self.study.parts, self.study.pools(study) and not cached
         if not cached:
             self.study.require_dataset()
+        rated = bool(self.config["assessment"]["ratings"])
         metrics = {entry["metric"] for entry in self.config["fidelity"]["metrics"].values()}
         left_out = {"table6_ratings"} | (set() if metrics - {"fid", "ms_ssim"} else {"figure_other_curves"})
         left_out |= {name for name, file in (TABLE_SCORES | FIGURE_SCORES).items() if not self._is_had(study, file)}
@@ -92,6 +93,7 @@ class ReportInputs(StudyPaths):
             "duplicates": [] if cached else f"{self.results}/scores/duplicates.csv",
             "copies": self.scores(study, "copies.csv") if self._is_had(study, "copies.csv") else [],
             "detection": self.scores(study, "detection.csv") if self._is_had(study, "detection.csv") else [],
+            "kits": self.kits if f"results/{study}" == self.parts[0] and not cached and not rated else [],
             "reports": [f"{folder}/report/index.html" for folder in self.parts] if pooled else [],
         }
 

@@ -5,6 +5,7 @@ nothing. One string with sorted keys notices everything, and nothing that the jo
 of its rule and takes the job's wildcards; its keys are keyword arguments of the function that the rule's script calls.
 """
 
+from synthworth.specs.assessment import AssessmentSpecs
 from synthworth.specs.classifiers import ClassifiersSpecs
 from synthworth.specs.data import DataSpecs
 from synthworth.specs.fidelity import FidelitySpecs
@@ -14,5 +15,14 @@ from synthworth.specs.planning import PlanningSpecs
 from synthworth.specs.report import ReportSpecs
 
 
-class Specs(DataSpecs, GeneratorsSpecs, FidelitySpecs, MemorizationSpecs, ClassifiersSpecs, PlanningSpecs, ReportSpecs):
+class Specs(
+    DataSpecs,
+    GeneratorsSpecs,
+    FidelitySpecs,
+    MemorizationSpecs,
+    AssessmentSpecs,
+    ClassifiersSpecs,
+    PlanningSpecs,
+    ReportSpecs,
+):
     """The slices of one study's config, a method per rule."""

@@ -52,8 +52,10 @@ class ReportSpecs(ConfigSlices):
 
     @canonical
     def write_report(self, wildcards: Any) -> dict[str, Any]:
-        """The whole config: the report shows it; which part it is of, or the parts that have reports of their own."""
-        shown = {"config": self.config, "classes": list(self.study.classes)}
+        """The whole config, but for what opens the kits' keys: the report shows it; which part it is of, or the parts
+        that have reports of their own."""
+        config = self.config | {"assessment": self.config["assessment"] | {"passphrase": None}}
+        shown = {"config": config, "classes": list(self.study.classes)}
         if self.study.pools(wildcards.study):
             shown["parts"] = [part.title for part in self.study.parts.values()]
         elif wildcards.study in self.study.parts:
