@@ -1,7 +1,7 @@
 """How often the verdict is right: simulated studies whose truth is known, judged as a study is, and in two other ways.
 
 Usage: OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts python benchmarks/verdict_calibration.py
-    [--studies 1000] [--fewer 250] [--csv docs/verdict_calibration.csv] [--figure docs/verdict_calibration.png]
+    [--studies 1000] [--fewer 150] [--csv docs/verdict_calibration.csv] [--figure docs/verdict_calibration.png]
 
 Studies have the paper's 217 test images of five classes, its 27 arms and five seeds (`simulated_studies`): with equal
 generators, with one classifier and with five, and with two seeds; and with generators whose trainings differ in skill,
@@ -24,15 +24,31 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from calibration_pages import (
+    COLUMNS,
+    COVERED,
+    CROSSED,
+    CROSSED_WIDTH,
+    DETECTABLE,
+    ERROR,
+    HARMS,
+    HELPS,
+    LEVEL,
+    NAIVE_ARM,
+    NAIVE_STUDY,
+    POWER,
+    PRIMARY,
+    TOGETHER,
+    WIDTH,
+    calibration_figure,
+    calibration_tables,
+)
 from scipy import stats
 from simulated_studies import Design, Noise, Study, simulate
 
-from synthworth.figure_style import DOTS_PER_INCH, GENERATOR_COLOURS, GREY, PAGE_WIDTH, STYLE
+from synthworth.figure_style import DOTS_PER_INCH
 from synthworth.files import replacing
 from synthworth.statistics.comparisons import compare_arms
 from synthworth.statistics.grid import build_grid
@@ -51,28 +67,19 @@ DESIGNS = {
 }
 # Points of the primary metric. Where luck passes for an effect none is looked for.
 EFFECTS = {EQUAL: (3, 5, 10, 15), CLASSIFIERS: (3, 5, 10), SEEDS: (3, 5), UNEQUAL: (), TWICE: (3, 5, 10, 15)}
-PRIMARY = "balanced_accuracy"
 # Whose effect is exactly 0: the others' arms have trainings of a generator, which the baseline has not.
 OTHER_METRICS = {EQUAL: sorted(set(METRICS) - {PRIMARY})}
 CHANGED = "gan+100"
-LEVEL = 0.05
 BOOTSTRAPS = 1_000
-HELPS, HARMS, COVERED, TOGETHER = "helps", "harms", "intervals with the truth", "all simultaneous intervals"
-POWER, DETECTABLE, WIDTH = "power", "minimum detectable effect", "width of the intervals"
-ERROR = "standard error at the effect, of that without"
-CROSSED, CROSSED_WIDTH = "crossed bootstrap: intervals with the truth", "crossed bootstrap: width of the intervals"
-NAIVE_ARM = "t-test on bootstraps: arms at p < 0.05"
-NAIVE_STUDY = "t-test on bootstraps: studies that say helps"
-COLUMNS = ["design", "effect", "metric", "quantity", "value", "low", "high", "studies"]
 
 Counted = dict[tuple[float, str, str], float]
 
 
 def main() -> None:
-    """Simulates, writes the CSV, draws the figure, prints both the table and the time."""
+    """Simulates, writes the CSV, draws the figure, prints the tables of the page and the time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=1_000)
-    parser.add_argument("--fewer", type=int, default=250)
+    parser.add_argument("--fewer", type=int, default=150)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--figure", type=Path)
@@ -86,6 +93,7 @@ def main() -> None:
         print(f"{name}: {time.process_time() - start:.0f} s", file=sys.stderr)
     frame = pd.concat(frames, ignore_index=True)[COLUMNS]
     frame.to_csv(arguments.csv or sys.stdout, index=False, float_format="%.4f")
+    print("\n\n".join(calibration_tables(frame)))
     if arguments.figure:
         with replacing(arguments.figure) as temporary:
             calibration_figure(frame).savefig(temporary, format="png", dpi=DOTS_PER_INCH)
@@ -173,20 +181,6 @@ def balanced_accuracies(weights: np.ndarray, correct: np.ndarray, truth: np.ndar
     return np.nanmean(recalls, axis=0)
 
 
-def calibration_figure(frame: pd.DataFrame) -> Figure:
-    """False alarms, coverage and power, from the frame that `main` writes."""
-    frame = frame[frame["metric"] == PRIMARY]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 3.3), layout="constrained")
-        axes = figure.subplots(1, 3, width_ratios=[1.05, 0.8, 1.15])
-        names = list(frame["design"].unique())
-        looks = dict(zip(names, zip(GENERATOR_COLOURS, "osv^D", strict=False), strict=False))
-        _false_alarms(axes[0], frame, names, looks)
-        _coverage(axes[1], frame, names, looks)
-        _power(axes[2], frame, names, looks)
-    return figure
-
-
 def _counted(rows: Sequence[Counted]) -> pd.DataFrame:
     """The mean of each number over studies with its 95 % interval, exact for yes or no."""
     counted = []
@@ -243,82 +237,6 @@ def _with_effect(study: Study, effect: float, without: pd.Series) -> Counted:
         (effect, PRIMARY, COVERED): row["low"] <= effect / 100 <= row["high"],
         (effect, PRIMARY, ERROR): row["standard_error"] / without["standard_error"],
     }
-
-
-def _false_alarms(axes: Axes, frame: pd.DataFrame, names: list[str], looks: dict[str, tuple[str, str]]) -> None:
-    """The share of studies without an effect that say `helps`, by design and by paper B's test."""
-    rows = [(name, HELPS, *looks[name]) for name in names] + [(names[0], NAIVE_STUDY, GREY, "X")]
-    for place, (name, quantity, colour, marker) in enumerate(rows):
-        row = _row(frame, name, quantity)
-        axes.plot([100 * row["low"], 100 * row["high"]], [place, place], color=colour)
-        axes.plot([100 * row["value"]], [place], color=colour, marker=marker, markersize=6)
-        right = row["value"] < 0.5
-        # Clear of the dashed line.
-        beside = max(100 * row["high"], 100 * LEVEL) if right else 100 * row["low"]
-        axes.annotate(
-            f"{100 * row['value']:.1f} %",
-            (beside, place),
-            xytext=(5 if right else -5, 0),
-            textcoords="offset points",
-            ha="left" if right else "right",
-            va="center",
-        )
-    axes.axvline(100 * LEVEL, color=GREY, linewidth=0.8, linestyle="--")
-    axes.set_yticks(range(len(rows)), [*(name.replace(", ", ",\n") for name in names), "t-test on\nbootstraps"])
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlim(-3, 103)
-    axes.set_xlabel("Studies that say “helps” (%)")
-    axes.set_title("No arm has an effect", loc="left")
-
-
-def _coverage(axes: Axes, frame: pd.DataFrame, names: list[str], looks: dict[str, tuple[str, str]]) -> None:
-    """The share of 95 % intervals with the truth, hollow those of the crossed bootstrap."""
-    axes.axvspan(93, 97, color="#EEEEEE", linewidth=0)
-    axes.axvline(95, color=GREY, linewidth=0.8, linestyle="--")
-    for place, name in enumerate(names):
-        for quantity, shift, fill in ((COVERED, 0, looks[name][0]), (CROSSED, 0.3, "none")):
-            row, style = _row(frame, name, quantity), {"color": looks[name][0], "markerfacecolor": fill}
-            axes.plot([100 * row["low"], 100 * row["high"]], [place + shift] * 2, color=looks[name][0], linewidth=1)
-            axes.plot([100 * row["value"]], [place + shift], marker=looks[name][1], markersize=5, **style)
-    axes.set_yticks(range(len(names)), [""] * len(names))
-    # Level with the designs of the panel to the left.
-    axes.set_ylim(len(names) + 0.5, -0.5)
-    axes.set_xlim(84, 101)
-    axes.set_xticks([85, 90, 95, 100])
-    axes.set_xlabel("95 % intervals\nwith the truth (%)")
-    axes.set_title("Coverage", loc="left")
-
-
-def _power(axes: Axes, frame: pd.DataFrame, names: list[str], looks: dict[str, tuple[str, str]]) -> None:
-    """How often an arm with an effect is found."""
-    for name in names:
-        rows = frame[(frame["design"] == name) & (frame["quantity"] == POWER)]
-        if rows.empty:
-            continue
-        error = 100 * np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]])
-        colour, marker = looks[name]
-        axes.errorbar(
-            rows["effect"],
-            100 * rows["value"],
-            error,
-            color=colour,
-            marker=marker,
-            markersize=5,
-            elinewidth=1,
-        )
-    axes.axhline(80, color=GREY, linewidth=0.8, linestyle="--")
-    axes.set_ylim(-3, 103)
-    axes.set_xlim(0, 16)
-    axes.set_xticks([0, 3, 5, 10, 15])
-    axes.set_xlabel("True effect of one arm\n(points of balanced accuracy)")
-    axes.set_ylabel("Found (%)")
-    axes.set_title("Power", loc="left")
-
-
-def _row(frame: pd.DataFrame, design: str, quantity: str) -> pd.Series:
-    """The number without an effect."""
-    own = (frame["design"] == design) & (frame["quantity"] == quantity) & (frame["effect"] == 0)
-    return frame[own].iloc[0]
 
 
 if __name__ == "__main__":
