@@ -111,7 +111,7 @@ READERS = {"render_images", "evaluate_classifier", "describe_data"}
         ("config", READERS, 20),
         # Its own test images are held against those of the study, so that none is in both.
         ("theirs", READERS | {"check_external"}, 21),
-        ("folds", READERS, 20),
+        ("folds", READERS, 21),
     ],
 )
 def test_no_training_selection_or_sampling_job_can_reach_a_test_image(studies, name, readers, rules):
