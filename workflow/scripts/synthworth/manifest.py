@@ -1,7 +1,5 @@
 """The manifest: which images there are, of whom, and what they show. The Snakefile reads it, so imports stay light."""
 
-import csv
-import io
 import os
 import re
 import unicodedata
@@ -10,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from synthworth.csv_files import other_delimiter, read_records
 from synthworth.errors import StudyError
 
 REQUIRED = ("image", "patient", "label")
@@ -22,7 +21,6 @@ EXAMPLE = """A manifest is a CSV file with a row per image, paths relative to it
     image,patient,label
     images/0001.png,p001,healthy
     images/0002.dcm,p002,viral"""
-DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 def read_manifest(path: str | Path, key: str = "dataset.manifest") -> pd.DataFrame:
@@ -35,12 +33,7 @@ def read_manifest(path: str | Path, key: str = "dataset.manifest") -> pd.DataFra
     path = Path(path)
     if not path.is_file():
         raise StudyError(f"There is no manifest {path}.", [f"correct the config key `{key}`. " + EXAMPLE])
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        problem = "the file is no UTF-8 text; in a spreadsheet program save it as `CSV UTF-8 (comma delimited)`"
-        raise StudyError(f"The manifest {path} cannot be read.", [problem]) from None
-    header, *records = _records(path, text) or [(1, [])]
+    header, *records = read_records(path, f"The manifest {path} cannot be read.") or [(1, [])]
     columns = header[1]
     problems = list(_column_problems(columns))
     if not problems and not records:
@@ -127,30 +120,14 @@ def read_index(path: str | Path) -> pd.DataFrame:
     return frame.astype({"width": int, "height": int})
 
 
-def _records(path: Path, text: str) -> list[tuple[int, list[str]]]:
-    """The records of a CSV with the line that each begins in, fields stripped; records without any text left out."""
-    reader = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
-    records, line = [], 1
-    try:
-        for fields in reader:
-            stripped = [field.strip() for field in fields]
-            if any(stripped):
-                records.append((line, stripped))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        problem = f"row {line}: {error}; check the double quotes from that row on"
-        raise StudyError(f"The manifest {path} cannot be read.", [problem]) from None
-    return records
-
-
 def _column_problems(columns: list[str]) -> Iterator[str]:
     if not columns:
         yield "the file is empty. " + EXAMPLE
         return
     missing = [column for column in REQUIRED if column not in columns]
-    delimiter = max(DELIMITERS, key=lambda mark: sum(column.count(mark) for column in columns))
-    if missing and any(delimiter in column for column in columns):
-        yield f"its columns are separated by {DELIMITERS[delimiter]}, not by commas; save it as a CSV with commas"
+    delimiter = other_delimiter(columns)
+    if missing and delimiter:
+        yield f"its columns are separated by {delimiter}, not by commas; save it as a CSV with commas"
         return
     for column in missing:
         spelt = [name for name in columns if name.casefold() == column]
