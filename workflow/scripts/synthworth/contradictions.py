@@ -12,6 +12,7 @@ from synthworth.arm_contradictions import arm_contradictions
 from synthworth.generators.growth import GROUP
 from synthworth.pipeline_folder import SIDES, check_folder, is_hub_id
 from synthworth.prompts import PLACEHOLDER
+from synthworth.rating_contradictions import rating_contradictions
 
 Config = Mapping[str, Any]
 # In place of a metric's name in `fidelity.selection`: the last checkpoint.
@@ -47,6 +48,7 @@ def contradictions(config: Config, root: Path) -> Iterator[str]:
     if not config["cached_scores"]:
         yield from _base_models(config, root)
     yield from arm_contradictions(config)
+    yield from rating_contradictions(config, root)
 
 
 def _dataset(dataset: Config) -> Iterator[str]:

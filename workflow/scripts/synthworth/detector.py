@@ -31,8 +31,8 @@ from synthworth.statistics.areas import area_under_curve, pooled_area
 
 FOLDS = 5
 # Simulated with 20 to 100 images per class and 50 to 2048 features, AUROCs of indistinguishable sets scatter 1.4 to 1.6
-# times as much as their standard error says (Bates, Hastie and Tibshirani 2023 on why); 95 % intervals would hold 0.5 in
-# 80 to 88 %. From an AUROC of 0.8 on it is about right, and the factor errs on the side of no alarm.
+# times as much as their standard error says (Bates, Hastie and Tibshirani 2023 on why); 95 % intervals would hold 0.5
+# in 80 to 88 %. From an AUROC of 0.8 on it is about right, and the factor errs on the side of no alarm.
 STANDARD_ERROR_FACTOR = 1.5
 COLUMNS = ("class", "auroc", "low", "high", "n_real", "n_real_groups", "n_synthetic", "n_synthetic_groups", "folds")
 ALL = "all"
@@ -94,7 +94,9 @@ def detect(
         pairs = np.array([m * n for _, m, n in own], float)
         own = [(weight, *stratum) for weight, stratum in zip(pairs / pairs.sum(), own, strict=True)]
         strata += [(weight / len(names), *stratum) for weight, *stratum in own]
-        rows.append({"class": name} | pooled_area(own, confidence, STANDARD_ERROR_FACTOR) | _counts(sides, [name], folds))
+        rows.append(
+            {"class": name} | pooled_area(own, confidence, STANDARD_ERROR_FACTOR) | _counts(sides, [name], folds)
+        )
     rows.append({"class": ALL} | pooled_area(strata, confidence, STANDARD_ERROR_FACTOR) | _counts(sides, names, folds))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -36,6 +36,7 @@ from synthworth.memorization.sheets import memorisation_curves, power_chart
 from synthworth.memorization.summaries import over_classes
 from synthworth.metric_selftest.figure import figure_selftest
 from synthworth.protocols import provenance
+from synthworth.ratings.figure import figure6_ratings
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,7 @@ FIGURES: dict[str, Callable[[pd.DataFrame, Setting], Figure]] = {
     "figure2_fid_curves": lambda scores, setting: figure2_fid_curves(scores, setting.generators, setting.note),
     "figure4_ms_ssim_curves": lambda scores, setting: figure4_ms_ssim_curves(scores, setting.generators, setting.note),
     "figure_other_curves": lambda scores, setting: figure_other_curves(scores, setting.generators, setting.note),
+    "figure6_ratings": lambda scores, setting: figure6_ratings(scores, setting.generators, setting.note),
     "figure7_accuracy_change": lambda scores, setting: figure7_accuracy_change(
         scores, setting.baseline, setting.generators, setting.ddof, setting.note
     ),

@@ -30,6 +30,10 @@ HEADLINES = {
 }
 REFERENCES = {"train": "training images", "select": "images held out from training"}
 DATA_TABLES = ("table1_demographics", "table2_classes")
+RATING_TABLES = (
+    *("rating_readers", "table6_ratings", "ratings_by_class", "rating_tests", "rating_discrimination"),
+    *("rating_preferences", "rating_agreement", "rating_correlations"),
+)
 
 
 def write_report(
@@ -93,6 +97,7 @@ def write_report(
         },
         tables=fragments,
         data_tables=[fragments[name] for name in DATA_TABLES if name in fragments],
+        rating_tables=RATING_TABLES,
         duplicates=_duplicates(duplicates),
         copies=_copies(copies, config["memorization"]["filter_copies"] == "drop"),
         alarms=_alarms(detection, config["fidelity"]["detector"]["alarm"]),

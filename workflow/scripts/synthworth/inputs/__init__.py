@@ -5,8 +5,17 @@ from synthworth.inputs.fidelity import FidelityInputs
 from synthworth.inputs.generators import GeneratorsInputs
 from synthworth.inputs.memorization import MemorizationInputs
 from synthworth.inputs.planning import PlanningInputs
+from synthworth.inputs.ratings import RatingsInputs
 from synthworth.inputs.report import ReportInputs
 
 
-class Inputs(GeneratorsInputs, FidelityInputs, MemorizationInputs, ClassifiersInputs, PlanningInputs, ReportInputs):
+class Inputs(
+    GeneratorsInputs,
+    FidelityInputs,
+    MemorizationInputs,
+    ClassifiersInputs,
+    RatingsInputs,
+    PlanningInputs,
+    ReportInputs,
+):
     """The input functions of one study."""

@@ -11,8 +11,18 @@ from synthworth.specs.fidelity import FidelitySpecs
 from synthworth.specs.generators import GeneratorsSpecs
 from synthworth.specs.memorization import MemorizationSpecs
 from synthworth.specs.planning import PlanningSpecs
+from synthworth.specs.ratings import RatingsSpecs
 from synthworth.specs.report import ReportSpecs
 
 
-class Specs(DataSpecs, GeneratorsSpecs, FidelitySpecs, MemorizationSpecs, ClassifiersSpecs, PlanningSpecs, ReportSpecs):
+class Specs(
+    DataSpecs,
+    GeneratorsSpecs,
+    FidelitySpecs,
+    MemorizationSpecs,
+    ClassifiersSpecs,
+    RatingsSpecs,
+    PlanningSpecs,
+    ReportSpecs,
+):
     """The slices of one study's config, a method per rule."""
