@@ -5,6 +5,9 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+from synthworth.ratings.exports import COLUMNS, Export
+from synthworth.ratings.joining import join_ratings
+
 KEY = ["kit", "mode", "item", "side", "file", "source", "class", "identity", "prompt", "repeats"]
 # Where a latent value of mean 0 and spread about 1 is cut into scores.
 CUTS = {
@@ -46,6 +49,12 @@ def make_key(
     return frame.assign(kit=kit)[KEY]
 
 
+def look(latent, score, noise, rng):
+    """The scores that a reader gives for latent values [n], which `noise` of the reader's own blurs."""
+    low, cuts = CUTS[score]
+    return low + np.digitize(latent + noise * rng.normal(size=np.shape(latent)), cuts)
+
+
 def read(key, reader="Dr. A", effects=None, class_effects=None, bias=0.0, noise=0.5, spread=1.0, image_seed=0, seed=1):
     """What a reader exports of a kit: of each image a latent value (the effect of its source and class, and chance of
     `spread` that all readers see alike), seen with the reader's own `bias` and `noise`, and cut into scores.
@@ -54,34 +63,22 @@ def read(key, reader="Dr. A", effects=None, class_effects=None, bias=0.0, noise=
     """
     own, looks = np.random.default_rng(seed), np.random.default_rng(image_seed)
     mode = key["mode"].iloc[0]
-    latent, rows = {}, []
-    for item, images in key.groupby("item", sort=True):
-        made = images[images["source"] != "real"] if mode == "pair" else images
-        source, label, identity = made[["source", "class", "identity"]].iloc[0]
-        if (source, identity) not in latent:
-            latent[source, identity] = spread * looks.normal(size=2)
-        row = {"kit": images["kit"].iloc[0], "mode": mode, "reader": reader, "item": item}
-        for score, chance in zip(SCORES[mode], latent[source, identity], strict=False):
-            value = (effects or {}).get(source, 0) + (class_effects or {}).get(label, 0) + chance
-            value += bias + noise * own.normal()
-            low, cuts = CUTS[score]
-            # A preference is given for the right side.
-            sign = -1 if mode == "pair" and made["side"].iloc[0] == "right" else 1
-            row[score] = low + int(np.digitize(sign * value, cuts))
-        rows.append(row | {"seconds": f"{own.gamma(4, 3):.1f}"})
-    return pd.DataFrame(rows)
+    items = (key[key["source"] != "real"] if mode == "pair" else key).reset_index(drop=True)
+    image = items.groupby(["source", "identity"], sort=False).ngroup().to_numpy()
+    chance = spread * looks.normal(size=(len(SCORES[mode]), image.max() + 1))
+    mean = items["source"].map(effects or {}).fillna(0) + items["class"].map(class_effects or {}).fillna(0)
+    # A preference is given for the right side.
+    sign = np.where(items["side"] == "right", -1, 1)
+    given = {"kit": items["kit"], "mode": mode, "reader": reader, "item": items["item"]}
+    for score, of_image in zip(SCORES[mode], chance, strict=True):
+        given[score] = look(sign * (mean + of_image[image] + bias), score, noise, own)
+    return pd.DataFrame(given | {"seconds": own.gamma(4, 3, len(items)).round(1)})
 
 
 def joined(*frames, keys):
-    """The rows of scores/rating_rows.csv of readers' frames, through the files' own path."""
-    import tempfile
-    from pathlib import Path
-
-    from synthworth.ratings.exports import read_export
-    from synthworth.ratings.joining import join_ratings
-
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{place}.csv" for place in range(len(frames))]
-        for frame, path in zip(frames, paths, strict=True):
-            frame.to_csv(path, index=False)
-        return join_ratings([read_export(path) for path in paths], {key["kit"].iloc[0]: key for key in keys})
+    """The rows of scores/rating_rows.csv of readers' frames."""
+    exports = [
+        Export("reader", list(frame), frame.astype(str).reindex(columns=COLUMNS, fill_value="").assign(row=0), [])
+        for frame in frames
+    ]
+    return join_ratings(exports, {key["kit"].iloc[0]: key for key in keys})

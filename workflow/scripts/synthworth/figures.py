@@ -41,13 +41,14 @@ from synthworth.ratings.figure import figure6_ratings
 
 @dataclass(frozen=True)
 class Setting:
-    """What the scores do not say: the note below, the baseline arm, the study's generators in order, the degrees of
-    freedom taken off in the scores' standard deviations, and the margin of the verdict in percentage points.
+    """What the scores do not say: the note below, the baseline arm, the study's generators and classes in order, the
+    degrees of freedom taken off in the scores' standard deviations, and the margin of the verdict in percentage points.
     """
 
     note: str
     baseline: str
     generators: Sequence[str] | None
+    classes: Sequence[str] | None
     ddof: int
     margin: float | None
 
@@ -61,6 +62,7 @@ def draw_figure(
     protocol: str,
     baseline: str = "baseline",
     generators: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
     ddof: int = 1,
     margin: float | None = None,
 ) -> None:
@@ -68,7 +70,7 @@ def draw_figure(
 
     Where scores are missing the figure says so and is valid all the same.
     """
-    setting = Setting(provenance(study, protocol), baseline, generators, ddof, margin)
+    setting = Setting(provenance(study, protocol), baseline, generators, classes, ddof, margin)
     save_figure(FIGURES[name](read_scores(scores), setting), png, pdf)
 
 
@@ -192,7 +194,9 @@ FIGURES: dict[str, Callable[[pd.DataFrame, Setting], Figure]] = {
     "figure2_fid_curves": lambda scores, setting: figure2_fid_curves(scores, setting.generators, setting.note),
     "figure4_ms_ssim_curves": lambda scores, setting: figure4_ms_ssim_curves(scores, setting.generators, setting.note),
     "figure_other_curves": lambda scores, setting: figure_other_curves(scores, setting.generators, setting.note),
-    "figure6_ratings": lambda scores, setting: figure6_ratings(scores, setting.generators, setting.note),
+    "figure6_ratings": lambda scores, setting: figure6_ratings(
+        scores, setting.generators, setting.classes, setting.note
+    ),
     "figure7_accuracy_change": lambda scores, setting: figure7_accuracy_change(
         scores, setting.baseline, setting.generators, setting.ddof, setting.note
     ),

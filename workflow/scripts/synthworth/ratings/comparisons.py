@@ -66,7 +66,7 @@ def preferences(
                 ]
                 if len(chosen):
                     row = {"score": score, "reader": reader, "generator": generator, "class": name}
-                    clusters = chosen["against"].where(chosen["against"] != "", chosen.index.to_series().astype(str))
+                    clusters = chosen["against"].where(chosen["against"] != "", chosen.index.astype(str)).to_numpy(str)
                     found.append(row | _against_zero(chosen["value"].to_numpy(float), clusters, confidence))
     frame = pd.DataFrame(found, columns=[column for column in PREFERENCE_COLUMNS if column != "p_adjusted"])
     frame["p_adjusted"] = np.nan
@@ -76,24 +76,24 @@ def preferences(
     return frame[PREFERENCE_COLUMNS]
 
 
-def _against_zero(values: np.ndarray, clusters: pd.Series, confidence: float) -> dict[str, object]:
+def _against_zero(values: np.ndarray, clusters: np.ndarray, confidence: float) -> dict[str, object]:
     """The numbers of a row from values [n] and what they belong to [n]."""
     n, mean = len(values), float(values.mean())
     above, below = int((values > 0).sum()), int((values < 0).sum())
     row = {"mean": mean, "sd": values.std(ddof=1) if n > 1 else np.nan, "low": np.nan, "high": np.nan}
     row |= {"confidence": confidence, "n": n, "above": above, "equal": n - above - below, "below": below}
     row |= {"p_sign": np.nan, "p_wilcoxon": np.nan}
-    grouped = pd.Series(values).groupby(clusters.to_numpy(), sort=False)
-    residues, reasons = (grouped.sum() - mean * grouped.size()).to_numpy(float), []
-    count = len(residues)
+    members = np.unique(clusters, return_inverse=True)[1]
+    sizes, reasons = np.bincount(members), []
+    means, count = np.bincount(members, values) / sizes, len(sizes)
     if count < 2:
         reasons.append("one value has no interval")
     elif np.ptp(values) == 0:
         reasons.append("all values are equal: no interval")
     else:
-        reach = stats.t.isf((1 - confidence) / 2, count - 1) * np.sqrt(count / (count - 1) * np.sum(residues**2)) / n
+        error = np.sqrt(count / (count - 1) * np.sum((sizes * (means - mean)) ** 2)) / n
+        reach = stats.t.isf((1 - confidence) / 2, count - 1) * error
         row |= {"low": mean - reach, "high": mean + reach}
-    means = grouped.mean().to_numpy(float)
     if not means.any():
         reasons.append("all values are 0: no test")
     else:

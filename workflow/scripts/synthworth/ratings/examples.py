@@ -1,6 +1,5 @@
 """Figure 5 of Schaudt et al. 2023: synthetic images of high and low quality, and of high and low plausibility."""
 
-import string
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -62,15 +61,16 @@ def figure5_examples(examples: pd.DataFrame, images: Mapping[str, np.ndarray], n
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, WIDTH + 0.9), layout="constrained")
         grid = figure.subplots(2, 2)
-        for letter, axes, row in zip(string.ascii_lowercase, grid.flat, examples.itertuples(), strict=False):
+        for letter, axes, row in zip("abcd", grid.flat, examples.to_dict("records"), strict=True):
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-            if row.file:
-                axes.imshow(images[row.file], cmap="gray", vmin=0, vmax=255)
-                scores = f"quality {row.quality:.3g}, plausibility {row.plausibility:.3g}"
-                axes.set_xlabel(f"({letter}) {in_lines(row[6], 26)}, {in_lines(row.source, 26)}\n{scores}")
+            if row["file"]:
+                axes.imshow(images[row["file"]], cmap="gray", vmin=0, vmax=255)
+                scores = f"quality {row['quality']:.3g}, plausibility {row['plausibility']:.3g}"
+                axes.set_xlabel(f"({letter}) {in_lines(row['class'], 26)}, {in_lines(row['source'], 26)}\n{scores}")
             else:
+                axes.set_aspect("equal")
                 axes.text(0.5, 0.5, "no image rated so", transform=axes.transAxes, ha="center", color=GREY)
                 axes.set_xlabel(f"({letter})")
         for axes, word in zip(grid[0], WORDS, strict=True):

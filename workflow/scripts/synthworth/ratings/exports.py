@@ -21,11 +21,12 @@ AGAIN = "give the file as the kit's page exported it"
 
 @dataclass(frozen=True)
 class Export:
-    """A reader's file: its `path`, its `rows` (frame of `row`, the line in the file, int, and the text columns
-    COLUMNS, empty where the file has none) and the `problems` of the file as a whole.
+    """A reader's file: its `path`, the `columns` that it has, its `rows` (frame of `row`, the line in the file, int,
+    and the text columns COLUMNS, empty where the file has none) and the `problems` of the file as a whole.
     """
 
     path: str
+    columns: list[str]
     rows: pd.DataFrame
     problems: list[str]
 
@@ -35,12 +36,12 @@ def read_export(path: str | Path) -> Export:
     try:
         records = read_records(path, "")
     except StudyError as error:
-        return Export(str(path), _frame([], []), [f"{path}: {problem}" for problem in error.problems])
+        return Export(str(path), [], _frame([], []), [f"{path}: {problem}" for problem in error.problems])
     header, *records = records or [(1, [])]
     columns = header[1]
     problems = list(_problems(columns, records))
     rows = _frame([] if problems else columns, records)
-    return Export(str(path), rows, [f"{path}{problem}" for problem in problems])
+    return Export(str(path), columns, rows, [f"{path}{problem}" for problem in problems])
 
 
 def rated_modes(paths: Iterable[str | Path]) -> list[str]:
@@ -74,10 +75,6 @@ def _problems(columns: list[str], records: list[tuple[int, list[str]]]) -> Itera
         return
     for name in sorted({name for name in columns if name and columns.count(name) > 1}):
         yield f": column `{name}` stands there twice; {AGAIN}"
-    modes = {fields[columns.index("mode")] for _, fields in records if len(fields) > columns.index("mode")}
-    for mode in [mode for mode in SCALES if mode in modes]:
-        for score in [score for score in SCALES[mode] if score not in columns]:
-            yield f": a column `{score}` is missing, which ratings of mode {mode} have; {AGAIN}"
     for line, fields in records:
         if len(fields) < len(columns) or any(fields[len(columns) :]):
             yield (

@@ -32,18 +32,23 @@ WIDEST = 0.92
 BAR = 0.78
 
 
-def figure6_ratings(rows: pd.DataFrame, generators: Sequence[str] | None = None, note: str = "") -> Figure:
+def figure6_ratings(
+    rows: pd.DataFrame,
+    generators: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    note: str = "",
+) -> Figure:
     """The shares of each score among the ratings of single images, a panel per score and class, all classes first.
 
     `rows` as of `joining.join_ratings`, of which each reader's first rating of an image counts. Bars lie at the
     scores and are as wide as the scores' shares; a line marks the median of a source: real images in grey, then
-    the generators.
+    the generators. `generators` and `classes` give the order; sorted, where they are None.
     """
     rated = first_ratings(rows[rows["mode"] == "single"])
     names = in_order(set(rated["source"]) - {REAL}, generators)
     colours = {REAL: GREY} | {name: colour for name, (colour, _) in generator_looks(names).items()}
     sources = [name for name in colours if name in set(rated["source"])]
-    classes = list(rated["class"].unique())
+    classes = [name for name in in_order(rated["class"], classes) if name in set(rated["class"])]
     with matplotlib.rc_context(STYLE):
         titles = ["all classes", *classes] if len(classes) > 1 else classes
         columns = max(1, min(PANELS_IN_A_ROW, len(titles)))

@@ -23,6 +23,7 @@ def rating_problems(exports: Sequence[Export], keys: Mapping[str, pd.DataFrame])
         yield from export.problems
         yield from _unknown_kits(export, modes)
         yield from _other_modes(export, modes)
+        yield from _missing_scores(export, modes)
         for row in export.rows[export.rows["mode"] == export.rows["kit"].map(modes)].to_dict("records"):
             yield from _row_problems(export.path, row, keys[row["kit"]])
     yield from _spellings(exports)
@@ -60,6 +61,13 @@ def _other_modes(export: Export, modes: Mapping[str, str]) -> Iterator[str]:
     for (kit, mode), rows in known.groupby(["kit", "mode"], sort=False):
         if mode != modes[kit]:
             yield f"{export.path}, {_lines(rows)}: mode {mode!r}, but kit {kit} is of mode {modes[kit]!r}; {AGAIN}"
+
+
+def _missing_scores(export: Export, modes: Mapping[str, str]) -> Iterator[str]:
+    for mode in dict.fromkeys(modes[kit] for kit in export.rows["kit"].unique() if kit in modes):
+        missing = [score for score in SCALES[mode] if score not in export.columns]
+        if missing:
+            yield f"{export.path}: missing columns: {', '.join(missing)}, which a kit of mode {mode} asks for; {AGAIN}"
 
 
 def _row_problems(path: str, row: Mapping[str, str], key: pd.DataFrame) -> Iterator[str]:
