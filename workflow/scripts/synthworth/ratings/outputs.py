@@ -8,9 +8,10 @@ import pandas as pd
 from synthworth.cells import read_scores
 from synthworth.files import replacing
 from synthworth.ratings.agreement import rating_agreement
-from synthworth.ratings.comparisons import preferences, rating_tests
+from synthworth.ratings.comparisons import rating_tests
 from synthworth.ratings.correlations import rating_correlations
 from synthworth.ratings.discrimination import rating_discrimination
+from synthworth.ratings.preferences import preferences
 from synthworth.ratings.summaries import summarise_ratings
 
 
