@@ -5,8 +5,8 @@ with job(snakemake) as spec:
 
     draw_examples(
         rows=snakemake.input.rows,
-        keys=snakemake.input.keys,
-        sealed=snakemake.input.sealed,
+        open_keys=snakemake.input.open_keys,
+        sealed_keys=snakemake.input.sealed_keys,
         kits=snakemake.input.kits,
         png=snakemake.output.png,
         pdf=snakemake.output.pdf,

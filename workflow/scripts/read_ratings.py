@@ -5,8 +5,8 @@ with job(snakemake) as spec:
 
     write_rows(
         ratings=snakemake.input.ratings,
-        keys=snakemake.input.keys,
-        sealed=snakemake.input.sealed,
+        open_keys=snakemake.input.open_keys,
+        sealed_keys=snakemake.input.sealed_keys,
         rows=snakemake.output.rows,
         **spec,
     )

@@ -11,12 +11,12 @@ class RatingsInputs(StudyPaths):
     def exports(self, wildcards: Any) -> dict[str, list[str]]:
         """The readers' files, the keys of the study's own kits that they rate, and those of kits handed out."""
         keys, sealed, _ = self._kits(self.study.rated_modes(own=True))
-        return {"ratings": list(self.study.ratings), "keys": keys, "sealed": sealed}
+        return {"ratings": list(self.study.ratings), "open_keys": keys, "sealed_keys": sealed}
 
     def rated_kits(self, wildcards: Any) -> dict[str, list[str]]:
         """The study's own kit of single images, if it was rated, and the kits that were handed out, with their keys."""
         keys, sealed, kits = self._kits([mode for mode in self.study.rated_modes(own=True) if mode == "single"])
-        return {"keys": keys, "sealed": sealed, "kits": kits}
+        return {"open_keys": keys, "sealed_keys": sealed, "kits": kits}
 
     def _kits(self, modes: list[str]) -> tuple[list[str], list[str], list[str]]:
         """Open keys, sealed keys, and the folders of both."""

@@ -3,7 +3,6 @@
 from typing import Any
 
 from synthworth.inputs.paths import StudyPaths
-from synthworth.ratings.scales import SCALES
 
 # The scores that each table and figure shows.
 TABLE_SCORES = {
@@ -59,14 +58,12 @@ HELD_OUT = [
 # Of a study with folds: what each part has of its own, and not the study.
 OF_PARTS = [*HELD_OUT, "fidelity.csv", "metric_selftest.csv"]
 OF_DATA = ["demographics.csv", "classes.csv"]
-# What readers' ratings become, each with the modes of kits that it is made from.
+# What readers' ratings become, and the modes of kits without whose ratings it would be empty.
 RATED = {
+    **dict.fromkeys(["rating_rows.csv", "rating_tests.csv", "rating_agreement.csv", "rating_correlations.csv"]),
     "ratings.csv": {"single"},
-    "rating_preferences.csv": {"pair", "prompt"},
     "rating_discrimination.csv": {"single", "pair"},
-    **dict.fromkeys(
-        ["rating_rows.csv", "rating_tests.csv", "rating_agreement.csv", "rating_correlations.csv"], set(SCALES)
-    ),
+    "rating_preferences.csv": {"pair", "prompt"},
 }
 
 
@@ -124,7 +121,8 @@ class ReportInputs(StudyPaths):
         if study in self.study.parts and name not in OF_PARTS + OF_DATA:
             return False
         if name in RATED:
-            return not RATED[name].isdisjoint(self.study.rated_modes())
+            modes = RATED[name]
+            return bool(self.study.ratings) if modes is None else not modes.isdisjoint(self.study.rated_modes())
         if self.study.pools(study) and name in OF_PARTS:
             return False
         if name == "copies.csv" and not self.config["memorization"]["filter_copies"]:

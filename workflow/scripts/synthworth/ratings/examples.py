@@ -50,7 +50,7 @@ def choose_examples(rows: pd.DataFrame, kits: Sequence[str]) -> pd.DataFrame:
     columns = ["quality_side", "plausibility_side", "kit", "file", "source", "class", *SCALES["single"]]
     frame = pd.DataFrame(found).reindex(columns=columns)
     text = ["kit", "file", "source", "class"]
-    return frame.assign(**{name: frame[name].fillna("") for name in text})
+    return frame.assign(**{name: frame[name].astype(object).fillna("") for name in text})
 
 
 def figure5_examples(examples: pd.DataFrame, images: Mapping[str, np.ndarray], note: str = "") -> Figure:
@@ -83,8 +83,8 @@ def figure5_examples(examples: pd.DataFrame, images: Mapping[str, np.ndarray], n
 
 def draw_examples(
     rows: str | Path,
-    keys: Sequence[str | Path],
-    sealed: Sequence[str | Path],
+    open_keys: Sequence[str | Path],
+    sealed_keys: Sequence[str | Path],
     kits: Sequence[str | Path],
     png: str | Path,
     pdf: str | Path,
@@ -92,8 +92,8 @@ def draw_examples(
     study: str,
     protocol: str,
 ) -> None:
-    """Draws Figure 5 from rating_rows.csv and the folders `kits`, one for each of `keys`, then of `sealed`."""
-    folders = dict(zip(read_keys(keys, sealed, passphrase), kits, strict=True))
+    """Draws Figure 5 from rating_rows.csv and the folders `kits`, one for each open and then for each sealed key."""
+    folders = dict(zip(read_keys(open_keys, sealed_keys, passphrase), kits, strict=True))
     examples = choose_examples(read_scores(rows), list(folders))
     images = {
         row.file: np.asarray(Image.open(Path(folders[row.kit]) / row.file)) for row in examples.itertuples() if row.file

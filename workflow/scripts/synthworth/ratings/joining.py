@@ -44,13 +44,13 @@ def join_ratings(exports: Sequence[Export], keys: Mapping[str, pd.DataFrame]) ->
 
 def write_rows(
     ratings: Sequence[str | Path],
-    keys: Sequence[str | Path],
-    sealed: Sequence[str | Path],
+    open_keys: Sequence[str | Path],
+    sealed_keys: Sequence[str | Path],
     rows: str | Path,
     *,
     passphrase: str,
 ) -> None:
     """Reads the readers' files `ratings` and the keys (`keys.read_keys`) and writes `join_ratings` of them as a CSV."""
-    joined = join_ratings([read_export(path) for path in ratings], read_keys(keys, sealed, passphrase))
+    joined = join_ratings([read_export(path) for path in ratings], read_keys(open_keys, sealed_keys, passphrase))
     with replacing(rows) as temporary:
         joined.to_csv(temporary, index=False)

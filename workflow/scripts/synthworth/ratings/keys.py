@@ -11,14 +11,16 @@ SEALED = "key.sealed"
 IMAGES_IN_PAIR = 2
 
 
-def read_keys(keys: Iterable[str | Path], sealed: Iterable[str | Path], passphrase: str) -> dict[str, pd.DataFrame]:
-    """{kit: key}: the open `keys` (CSV), and those that `passphrase` opens (`key.sealed` of folders handed out).
+def read_keys(
+    open_keys: Iterable[str | Path], sealed_keys: Iterable[str | Path], passphrase: str
+) -> dict[str, pd.DataFrame]:
+    """{kit: key}: the open keys (CSV), and the sealed ones of kits handed out, which `passphrase` opens.
 
     A key has the text columns `kit, mode, item, side, file, source, class, identity, prompt, repeats`, a row per image
     shown. StudyError where a key cannot be opened.
     """
-    frames = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in keys]
-    frames += [_unseal(Path(path), passphrase) for path in sealed]
+    frames = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in open_keys]
+    frames += [_unseal(Path(path), passphrase) for path in sealed_keys]
     return {frame["kit"].iloc[0]: frame for frame in frames}
 
 

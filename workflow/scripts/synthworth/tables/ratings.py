@@ -65,9 +65,9 @@ def rating_readers(rows: pd.DataFrame) -> Table:
         seconds = own.drop_duplicates("item")["seconds"]
         line["Seconds per item (median)"] = "" if seconds.isna().all() else f"{seconds.median():.0f}"
         found.append(line)
-    columns = [*dict.fromkeys(name for line in found for name in line)]
-    last = [name for name in ("Shown again", "Seconds per item (median)") if name in columns]
-    frame = pd.DataFrame(found, columns=[*(name for name in columns if name not in last), *last]).fillna("")
+    last = ["Shown again", "Seconds per item (median)"]
+    first = [name for name in dict.fromkeys(name for line in found for name in line) if name not in last]
+    frame = pd.DataFrame(found, columns=[*(first or ["Kit", "Reader"]), *last]).fillna("")
     remarks = [
         "Rated of asked. What a reader left out counts nowhere; incomplete kits are used as far as they go. Items that "
         "were shown again count for agreement alone."
@@ -105,8 +105,8 @@ def rating_agreement(agreement: pd.DataFrame) -> Table:
     kinds = {"within": "with themselves", "between": "with each other"}
     named = agreement.assign(
         score=agreement["score"].str.capitalize(),
-        kind=agreement["kind"].map(kinds),
-        reader=[_who(one, other) for one, other in agreement[["reader_1", "reader_2"]].to_numpy(str)],
+        kind=agreement["kind"].map(kinds).astype(object),
+        reader=agreement["reader_1"].combine(agreement["reader_2"], _who).astype(object),
         images=agreement["n"].map("{:.0f}".format),
     )
     names = ["score", "kind", "reader"]
