@@ -22,6 +22,7 @@ include: "workflow/rules/assessment.smk"
 include: "workflow/rules/classifiers.smk"
 include: "workflow/rules/external.smk"
 include: "workflow/rules/statistics.smk"
+include: "workflow/rules/ratings.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 

@@ -81,6 +81,12 @@ def test_a_base_model_is_complained_of_once_and_not_where_scores_are_cached():
         ({"dataset": {"classes": {"a": "x", "b": "x"}}}, "two names have the same label"),
         ({"cached_scores": "results/critical-assessment/scores"}, "these scores are this study's own"),
         ({"protocol": "paper"}, "the published protocol has no such split"),
+        ({"assessment": {"ratings": ["nowhere.csv"]}}, "assessment.ratings: there is no file nowhere.csv"),
+        ({"assessment": {"ratings": ["README.md"] * 2}}, "assessment.ratings: README.md stands there twice"),
+        (
+            {"assessment": {"ratings": [{"file": "README.md", "kit": "docs"}]}},
+            "assessment.ratings: docs has no key.sealed",
+        ),
         ({"arms": {"baseline": {}}}, "arms: none has synthetic images"),
         ({"dataset": {"size": 250}}, "250 px cannot be halved"),
         ({"study": "published"}, "holds the papers' own tables"),

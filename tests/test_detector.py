@@ -2,17 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
 from sklearn.covariance import ledoit_wolf
-from sklearn.metrics import roc_auc_score
 
 from synthworth.detector import (
     COLUMNS,
-    STANDARD_ERROR_FACTOR,
     FeatureSet,
-    _auroc,
     _direction,
-    _estimate,
     _folds,
     alarm,
     detect,
@@ -86,36 +81,6 @@ def test_direction_is_the_discriminant_with_ledoit_and_wolfs_covariance(d):
     expected = np.linalg.solve(covariance, np.mean(differences, axis=0)) / x.std(axis=0)
     found = _direction(x, y, classes)
     np.testing.assert_allclose(found / np.linalg.norm(found), expected / np.linalg.norm(expected), rtol=1e-7, atol=1e-9)
-
-
-def test_auroc_counts_pairs_and_ties_as_half():
-    rng = np.random.default_rng(0)
-    real, made = rng.integers(0, 9, 30), rng.integers(2, 12, 20)
-    truth = np.repeat([0, 1], [30, 20])
-    assert _auroc(real, made) == pytest.approx(roc_auc_score(truth, np.concatenate([real, made])))
-    assert _auroc(np.zeros(3), np.zeros(4)) == 0.5
-
-
-def test_limits_solve_newcombes_equation():
-    value, m, n = 0.8, 25, 40
-    found = _estimate([(1.0, value, m, n)], 0.95)
-    for theta in (found["low"], found["high"]):
-        middle = (m + n) / 2 - 1
-        variance = (
-            theta * (1 - theta) * (1 + middle * (1 - theta) / (2 - theta) + middle * theta / (1 + theta)) / (m * n)
-        )
-        assert abs(value - theta) == pytest.approx(STANDARD_ERROR_FACTOR * norm.ppf(0.975) * np.sqrt(variance))
-    assert found["low"] < value < found["high"]
-    wider = _estimate([(1.0, value, m, n)], 0.99)
-    assert wider["low"] < found["low"]
-
-
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_perfect_separation_leaves_an_interval(value):
-    few, many = (_estimate([(1.0, value, n, n)], 0.95) for n in (5, 500))
-    assert 0.3 < few["high"] - few["low"] < 0.8
-    assert 0 < many["high"] - many["low"] < 0.05
-    assert value in (few["low"], few["high"])
 
 
 def test_images_of_a_patient_lie_in_one_fold():

@@ -56,7 +56,14 @@ def audits():
     measured = {"low": 0.1, "high": 0.9, "power": 0.5}
     selftest = {"metric": "fid", "extractor": "domain", "degradation": "blur", "class": "viral", "problem": ""}
     selftest |= {"n_synthetic": 9, "n_reference": 9}
+    rated = {"mode": "single", "kit": "k", "item": "001", "repeats": "", "against": "", "class": "viral"}
     return {
+        "rating_rows": pd.DataFrame(
+            [
+                rated | {"reader": "A", "source": name, "identity": name, "score": "quality", "value": 3.0}
+                for name in ("real", "gan")
+            ]
+        ),
         "confusion": pd.DataFrame(
             [
                 {"source": "gan", "class": name, "predicted": other, "images": 9, "share": float(name == other)}

@@ -75,7 +75,7 @@ def test_a_kit_has_held_out_images_and_first_shards_at_the_smallest_size(of):
     }
     generators, classes = list(inputs.config["generators"]), list(inputs.study.classes)
     assert [file_of(path) for path in rated["shards"]] == [
-        f"synthesis/{generator}/{name}/images-0-29.parquet" for generator in generators for name in classes
+        f"synthesis/{generator}/{name}/images-0-31.parquet" for generator in generators for name in classes
     ]
     prompted = inputs.rated(SimpleNamespace(mode="prompt"))["shards"]
     assert {path.split("/")[3] for path in prompted} == {"finetune", "lora", "dreambooth"}
@@ -104,11 +104,12 @@ def test_a_kit_has_images_that_someone_else_made_and_one_training_of_each_genera
     }
 
 
-def test_the_report_has_kits_until_there_are_ratings(of):
+def test_the_report_has_kits_until_there_are_ratings(of, tmp_path):
     inputs = of("domain")
     wildcards = SimpleNamespace(study="demo")
     assert inputs.report(wildcards)["kits"] == ["results/demo/assessment/single/kit"]
-    inputs.config["assessment"]["ratings"] = ["a.csv"]
+    (tmp_path / "a.csv").write_text("kit,mode,reader,item,quality,plausibility\nk,single,A,1,3,\n")
+    inputs.config["assessment"]["ratings"] = [str(tmp_path / "a.csv")]
     assert inputs.report(wildcards)["kits"] == []
 
 

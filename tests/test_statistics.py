@@ -6,7 +6,6 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-import scikit_posthocs
 from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
 from statsmodels.stats.multitest import multipletests
@@ -14,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from synthworth.errors import StudyError
 from synthworth.statistics.comparisons import COLUMNS, compare_arms, holm
 from synthworth.statistics.components import variance_components
-from synthworth.statistics.generators import compare_generators, compare_groups
+from synthworth.statistics.generators import compare_generators
 from synthworth.statistics.influence import METRICS, values_and_influences
 from synthworth.statistics.outputs import write_comparisons, write_generators, write_verdict
 from synthworth.statistics.predictions import Predictions, align, read_predictions
@@ -363,40 +362,6 @@ def test_the_verdict_says_what_it_speaks_of(repeated, outside, scope, words):
     assert answer["arms"]["x+9"]["scope"] == "these trained generators and images"
     assert "scope" not in answer["controls"]["oversampling"]
     assert words in answer["answer"]
-
-
-def test_rank_tests_are_those_of_scipy_and_scikit_posthocs():
-    generator = np.random.default_rng(15)
-    values = generator.integers(0, 12, size=60) / 12 + np.repeat([0, 0, 0.2], 20)
-    groups = np.repeat(["gan", "ddpm", "lora"], 20)
-    frame = compare_groups(values, groups)
-    kruskal = stats.kruskal(values[:20], values[20:40], values[40:])
-    assert frame.loc[0, "statistic"] == kruskal.statistic
-    assert frame.loc[0, "p"] == kruskal.pvalue
-    long = pd.DataFrame({"value": values, "group": groups})
-    dunn = scikit_posthocs.posthoc_dunn(long, "value", "group", p_adjust="bonferroni")
-    pairs = frame[frame["test"] == "dunn_bonferroni"]
-    assert list(zip(pairs["generator_1"], pairs["generator_2"], strict=True)) == [
-        ("ddpm", "gan"),
-        ("ddpm", "lora"),
-        ("gan", "lora"),
-    ]
-    for row in pairs.itertuples():
-        assert row.p == dunn.loc[row.generator_1, row.generator_2]
-
-
-@pytest.mark.parametrize(
-    ("values", "groups", "reason"),
-    [
-        ([0.1, 0.2], ["gan", "gan"], "fewer than two groups"),
-        ([], [], "fewer than two groups"),
-        ([0.5, 0.5, 0.5, 0.5], ["gan", "gan", "ddpm", "ddpm"], "all values are equal"),
-    ],
-)
-def test_rank_tests_that_say_nothing_say_why(values, groups, reason):
-    frame = compare_groups(np.array(values), np.array(groups, str))
-    assert set(frame["reason"]) == {reason}
-    assert frame["p"].isna().all()
 
 
 def test_generators_are_compared_by_the_runs_of_the_arms_asked_for():

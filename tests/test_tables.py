@@ -11,7 +11,7 @@ import pytest
 from synthworth import cells as cell_scores
 from synthworth.inputs.report import TABLE_SCORES as SCORES
 from synthworth.published import read_published, write_published
-from synthworth.tables import TABLES, papers, render_table
+from synthworth.tables import TABLES, papers, ratings, render_table
 from synthworth.tables import fidelity as tables_fidelity
 from synthworth.tables.typesetting import escape_latex, escape_markdown, write_table
 
@@ -93,7 +93,7 @@ def test_table5_prints_what_the_paper_prints(published):
 
 
 def test_table6_prints_what_the_paper_prints(published):
-    frame = by_row(papers.table6_ratings(published["ratings"]).frame, "Generator")
+    frame = by_row(ratings.table6_ratings(published["ratings"]).frame, "Generator")
     for row in printed("table6_ratings.csv").itertuples():
         assert frame.loc[row.generator, "Quality"] == f"{row.quality_mean:.2f} ± {row.quality_std:.2f}"
         assert frame.loc[row.generator, "Plausibility"] == f"{row.plausibility_mean:.2f} ± {row.plausibility_std:.2f}"

@@ -8,6 +8,7 @@ localrules:
 
 ruleorder: read_published > collect_runs
 ruleorder: read_published > collect_fidelity
+ruleorder: read_published > summarise_ratings
 
 
 rule read_published:

@@ -64,6 +64,11 @@ class Arm:
         own, others = (replace(arm, name="", shared_name="", real_share=1.0, classifiers=()) for arm in (self, other))
         return own == others
 
+    def adds_to(self, other: "Arm") -> bool:
+        """Whether it is another arm with synthetic images added, and nothing else changed."""
+        plain = {"generator": None, "generator_seed": 1, "draw": 1, "per_class": 0}
+        return self.dose > 0 and replace(self, **plain).like(other) and self.real_share == other.real_share
+
     @property
     def first(self) -> int:
         """The number of the first synthetic image of each class; a draw goes on where the one before it ends."""

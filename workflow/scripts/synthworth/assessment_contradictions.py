@@ -1,16 +1,29 @@
-"""What the settings of the readers' kits that keep to the grammar can still get wrong.
+"""What the settings of the readers' assessment that keep to the grammar can still get wrong.
+
+What the readers' files say is for `ratings.validation`.
 
 The Snakefile reads this module while it is parsed, so nothing heavy is imported here.
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from synthworth.rating_kit import KEY
 
 Config = Mapping[str, Any]
 
 
-def assessment_contradictions(config: Config) -> Iterator[str]:
-    """The problems of `assessment` of a composed config, a line each that names key and remedy."""
+def assessment_contradictions(config: Config, root: Path) -> Iterator[str]:
+    """The problems of `assessment` of a composed config, a line each that names key and remedy.
+
+    Relative paths start at `root`.
+    """
+    yield from _kits(config)
+    yield from _ratings(config, root)
+
+
+def _kits(config: Config) -> Iterator[str]:
     settings, generators = config["assessment"], config["generators"]
     if not settings["modes"]:
         return
@@ -30,3 +43,23 @@ def assessment_contradictions(config: Config) -> Iterator[str]:
             )
     if "real" in generators:
         yield "generators.real: readers' scores call real images so; choose another name"
+
+
+def _ratings(config: Config, root: Path) -> Iterator[str]:
+    entries = config["assessment"]["ratings"]
+    if not entries or config["cached_scores"]:
+        return
+    if config["splits"]["folds"]:
+        yield (
+            "assessment.ratings: with folds there are generators of each fold, and ratings are of one study's; set "
+            "splits.folds to null, or take the ratings out"
+        )
+    files = [entry["file"] if isinstance(entry, Mapping) else entry for entry in entries]
+    for file in sorted({file for file in files if files.count(file) > 1}):
+        yield f"assessment.ratings: {file} stands there twice; take it out once"
+    for file in dict.fromkeys(files):
+        if not (root / file).is_file():
+            yield f"assessment.ratings: there is no file {file}; give one that a kit's page exported"
+    for kit in dict.fromkeys(entry["kit"] for entry in entries if isinstance(entry, Mapping)):
+        if not (root / kit / KEY).is_file():
+            yield f"assessment.ratings: {kit} has no {KEY}; give the folder of the kit as it was handed out"

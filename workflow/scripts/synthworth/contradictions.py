@@ -52,7 +52,7 @@ def contradictions(config: Config, root: Path) -> Iterator[str]:
     if not config["cached_scores"]:
         yield from _base_models(config, root)
     yield from arm_contradictions(config)
-    yield from assessment_contradictions(config)
+    yield from assessment_contradictions(config, root)
 
 
 def _dataset(dataset: Config) -> Iterator[str]:

@@ -10,10 +10,9 @@ of a patient lie in one fold. It looks for what differs between real and synthet
 pairs of the same class and the same fold are compared: other shares of the classes are no artefact, and detectors of
 different folds have different scales (pooled, they give an AUROC below 0.5 where there is nothing to find).
 
-The interval is Newcombe's (2006, Confidence intervals for an effect size measure based on the Mann-Whitney statistic,
-part 2, method 5): all theta with |AUROC - theta| <= z sqrt(V(theta)), V after Hanley and McNeil (1982), summed over
-classes and folds. It keeps a width where the AUROC is 1. For V, the images of one patient count as one. Detectors of
-different folds are fitted to much the same images, which V does not know: see `STANDARD_ERROR_FACTOR`.
+The interval is Newcombe's (`statistics.areas`), its variance summed over classes and folds. For it, the images of one
+patient count as one. Detectors of different folds are fitted to much the same images, which it does not know: see
+`STANDARD_ERROR_FACTOR`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,21 +21,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
-from scipy.stats import norm, rankdata
 
 from synthworth.errors import StudyError
 from synthworth.features import Features, load_features
 from synthworth.files import replacing
 from synthworth.seeds import seed as seed_of
 from synthworth.selected import read_selection
+from synthworth.statistics.areas import area_under_curve, pooled_area
 
 FOLDS = 5
 # Simulated with 20 to 100 images per class and 50 to 2048 features, AUROCs of indistinguishable sets scatter 1.4 to 1.6
-# times as much as sqrt(V) says (Bates, Hastie and Tibshirani 2023 on why); 95 % intervals would hold 0.5 in 80 to 88 %.
-# From an AUROC of 0.8 on, sqrt(V) is about right and the factor errs on the side of no alarm.
+# times as much as their standard error says (Bates, Hastie and Tibshirani 2023 on why); 95 % intervals would hold 0.5
+# in 80 to 88 %. From an AUROC of 0.8 on it is about right, and the factor errs on the side of no alarm.
 STANDARD_ERROR_FACTOR = 1.5
-EDGE = 1e-9
 COLUMNS = ("class", "auroc", "low", "high", "n_real", "n_real_groups", "n_synthetic", "n_synthetic_groups", "folds")
 ALL = "all"
 # In place of a generator: real images against other real ones.
@@ -91,14 +88,16 @@ def detect(
         for held_out in range(folds):
             cells = [(classes == name) & (fold == held_out) & (is_synthetic == side) for side in (False, True)]
             if all(cell.any() for cell in cells):
-                auroc = _auroc(*(scores[cell] for cell in cells))
+                auroc = area_under_curve(*(scores[cell] for cell in cells))
                 own.append((auroc, *(len(np.unique(groups[cell])) for cell in cells)))
         # A fold's part in a class is its number of pairs; classes have equal parts in the whole.
         pairs = np.array([m * n for _, m, n in own], float)
         own = [(weight, *stratum) for weight, stratum in zip(pairs / pairs.sum(), own, strict=True)]
         strata += [(weight / len(names), *stratum) for weight, *stratum in own]
-        rows.append({"class": name} | _estimate(own, confidence) | _counts(sides, [name], folds))
-    rows.append({"class": ALL} | _estimate(strata, confidence) | _counts(sides, names, folds))
+        rows.append(
+            {"class": name} | pooled_area(own, confidence, STANDARD_ERROR_FACTOR) | _counts(sides, [name], folds)
+        )
+    rows.append({"class": ALL} | pooled_area(strata, confidence, STANDARD_ERROR_FACTOR) | _counts(sides, names, folds))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -235,30 +234,6 @@ def _shrunk_covariance(x: np.ndarray) -> tuple[float, float, np.ndarray, np.ndar
     error = ((np.sum(x**2, axis=1) ** 2).mean() - (values**2).sum()) / (n * d)
     shrinkage = 1.0 if spread <= 0 else float(np.clip(error / spread, 1e-6, 1))
     return shrinkage, float(level), values, axes
-
-
-def _auroc(real: np.ndarray, synthetic: np.ndarray) -> float:
-    """The share of pairs in which the synthetic image scores higher; ties count half."""
-    ranks = rankdata(np.concatenate([real, synthetic]))[len(real) :]
-    return (ranks.sum() - len(synthetic) * (len(synthetic) + 1) / 2) / (len(real) * len(synthetic))
-
-
-def _estimate(strata: list[tuple[float, float, int, int]], confidence: float) -> dict[str, float]:
-    """AUROC with its interval from (weight, AUROC, real groups, synthetic groups) of strata; weights add up to 1."""
-    weights, aurocs, m, n = np.array(strata, float).T
-    value = float(np.clip(weights @ aurocs, 0, 1))
-    z = STANDARD_ERROR_FACTOR * norm.ppf(0.5 + confidence / 2)
-
-    def excess(theta: float) -> float:
-        """How far theta is from the AUROC beyond what chance allows; negative inside the interval."""
-        middle = (m + n) / 2 - 1
-        spread = theta * (1 - theta) * (1 + middle * ((1 - theta) / (2 - theta) + theta / (1 + theta))) / (m * n)
-        return abs(value - theta) - z * np.sqrt(weights**2 @ spread)
-
-    # V is 0 at 0 and at 1: there `excess` is positive, or 0 where the AUROC itself is, which is not the limit sought.
-    low = brentq(excess, 0, min(value, 1 - EDGE)) if value > 0 else 0.0
-    high = brentq(excess, max(value, EDGE), 1) if value < 1 else 1.0
-    return {"auroc": value, "low": float(low), "high": float(high)}
 
 
 def _folds(side: FeatureSet, names: list[str], folds: int, random: np.random.Generator) -> np.ndarray:

@@ -36,17 +36,19 @@ from synthworth.memorization.sheets import memorisation_curves, power_chart
 from synthworth.memorization.summaries import over_classes
 from synthworth.metric_selftest.figure import figure_selftest
 from synthworth.protocols import provenance
+from synthworth.ratings.figure import figure6_ratings
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the scores do not say: the note below, the baseline arm, the study's generators in order, the degrees of
-    freedom taken off in the scores' standard deviations, and the margin of the verdict in percentage points.
+    """What the scores do not say: the note below, the baseline arm, the study's generators and classes in order, the
+    degrees of freedom taken off in the scores' standard deviations, and the margin of the verdict in percentage points.
     """
 
     note: str
     baseline: str
     generators: Sequence[str] | None
+    classes: Sequence[str] | None
     ddof: int
     margin: float | None
 
@@ -60,6 +62,7 @@ def draw_figure(
     protocol: str,
     baseline: str = "baseline",
     generators: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
     ddof: int = 1,
     margin: float | None = None,
 ) -> None:
@@ -67,7 +70,7 @@ def draw_figure(
 
     Where scores are missing the figure says so and is valid all the same.
     """
-    setting = Setting(provenance(study, protocol), baseline, generators, ddof, margin)
+    setting = Setting(provenance(study, protocol), baseline, generators, classes, ddof, margin)
     save_figure(FIGURES[name](read_scores(scores), setting), png, pdf)
 
 
@@ -195,6 +198,9 @@ FIGURES: dict[str, Callable[[pd.DataFrame, Setting], Figure]] = {
     "figure2_fid_curves": lambda scores, setting: figure2_fid_curves(scores, setting.generators, setting.note),
     "figure4_ms_ssim_curves": lambda scores, setting: figure4_ms_ssim_curves(scores, setting.generators, setting.note),
     "figure_other_curves": lambda scores, setting: figure_other_curves(scores, setting.generators, setting.note),
+    "figure6_ratings": lambda scores, setting: figure6_ratings(
+        scores, setting.generators, setting.classes, setting.note
+    ),
     "figure7_accuracy_change": lambda scores, setting: figure7_accuracy_change(
         scores, setting.baseline, setting.generators, setting.ddof, setting.note
     ),

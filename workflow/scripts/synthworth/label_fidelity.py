@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.special import ndtri
 from sklearn.metrics import roc_auc_score
 
 from synthworth.errors import StudyError
 from synthworth.figure_style import PAGE_WIDTH, STYLE, in_lines, without_scores, write_note
 from synthworth.findings import THRESHOLD
+from synthworth.statistics.shares import effective_number, wilson
 
 HELD_OUT = "held-out real"
 RECOGNITION_COLUMNS = (
@@ -178,7 +178,7 @@ def _recall(names: Sequence[str], judged: Judged, name: str, confidence: float) 
     own = judged.meant(names, name)
     right = judged.recognised()[own, list(names).index(name)]
     groups = np.arange(len(right)) if judged.groups is None else judged.groups[own]
-    low, high = _wilson(right.mean(), _effective_number(right, groups), confidence)
+    low, high = wilson(right.mean(), effective_number(right, groups), confidence)
     counts = {"n": len(right), "n_groups": len(np.unique(groups)), "recognised": int(right.sum())}
     return counts | {"recall": float(right.mean()), "low": low, "high": high}
 
@@ -188,30 +188,6 @@ def _auroc(judged: Judged, place: int) -> float:
     truth, said = judged.findings[:, place], judged.probabilities[:, place]
     known = ~np.isnan(truth)
     return float(roc_auc_score(truth[known] == 1, said[known])) if (truth == 0).any() else float("nan")
-
-
-def _effective_number(right: np.ndarray, groups: np.ndarray) -> float:
-    """How many independent images say as much: images over the design effect of their groups, at most all of them.
-
-    Where all are right or all are wrong nothing shows how alike the images of a group are: the number of groups.
-    """
-    members = np.unique(groups, return_inverse=True)[1]
-    count, share = members.max() + 1, right.mean()
-    if count == len(right) or share in (0, 1) or count == 1:
-        return float(count)
-    residues = np.bincount(members, right - share)
-    variance = np.sum(residues**2) * count / (count - 1) / len(right) ** 2
-    effect = variance / (share * (1 - share) / len(right))
-    return len(right) / max(1.0, effect)
-
-
-def _wilson(share: float, number: float, confidence: float) -> tuple[float, float]:
-    z = ndtri(0.5 + confidence / 2)
-    middle = share + z**2 / (2 * number)
-    spread = z * np.sqrt(share * (1 - share) / number + z**2 / (4 * number**2))
-    low, high = ((middle + sign * spread) / (1 + z**2 / number) for sign in (-1, 1))
-    # Exact where rounding would leave the range of a share.
-    return 0.0 if share == 0 else float(low), 1.0 if share == 1 else float(high)
 
 
 def _ratio(own: Mapping[str, float], ceiling: Mapping[str, float]) -> dict[str, float | str]:

@@ -1,7 +1,5 @@
 """The manifest: which images there are, of whom, and what they show. The Snakefile reads it, so imports stay light."""
 
-import csv
-import io
 import os
 import re
 import unicodedata
@@ -10,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from synthworth.csv_files import other_delimiter, read_records
 from synthworth.errors import StudyError
 from synthworth.findings import Unmentioned, as_indexed, field_problems, joint_labels
 
@@ -29,7 +28,6 @@ EXAMPLE_OF_FINDINGS = """A manifest of findings has a column for each of dataset
     image,patient,effusion,edema
     images/0001.png,p001,1,0
     images/0002.dcm,p002,-1,"""
-DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 def read_manifest(
@@ -48,12 +46,7 @@ def read_manifest(
     path = Path(path)
     if not path.is_file():
         raise StudyError(f"There is no manifest {path}.", [f"correct the config key `{key}`. " + EXAMPLE])
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        problem = "the file is no UTF-8 text; in a spreadsheet program save it as `CSV UTF-8 (comma delimited)`"
-        raise StudyError(f"The manifest {path} cannot be read.", [problem]) from None
-    header, *records = _records(path, text) or [(1, [])]
+    header, *records = read_records(path, f"The manifest {path} cannot be read.") or [(1, [])]
     columns = header[1]
     problems = list(_column_problems(columns, findings))
     if not problems and not records:
@@ -144,22 +137,6 @@ def read_index(path: str | Path) -> pd.DataFrame:
     return frame.astype({"width": int, "height": int})
 
 
-def _records(path: Path, text: str) -> list[tuple[int, list[str]]]:
-    """The records of a CSV with the line that each begins in, fields stripped; records without any text left out."""
-    reader = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
-    records, line = [], 1
-    try:
-        for fields in reader:
-            stripped = [field.strip() for field in fields]
-            if any(stripped):
-                records.append((line, stripped))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        problem = f"row {line}: {error}; check the double quotes from that row on"
-        raise StudyError(f"The manifest {path} cannot be read.", [problem]) from None
-    return records
-
-
 def _column_problems(columns: list[str], findings: Sequence[str]) -> Iterator[str]:
     if not columns:
         yield "the file is empty. " + EXAMPLE
@@ -167,9 +144,9 @@ def _column_problems(columns: list[str], findings: Sequence[str]) -> Iterator[st
     required = [column for column in REQUIRED if column != "label" or not findings]
     missing = [column for column in (*required, *findings) if column not in columns]
     example = EXAMPLE_OF_FINDINGS if findings else EXAMPLE
-    delimiter = max(DELIMITERS, key=lambda mark: sum(column.count(mark) for column in columns))
-    if missing and any(delimiter in column for column in columns):
-        yield f"its columns are separated by {DELIMITERS[delimiter]}, not by commas; save it as a CSV with commas"
+    delimiter = other_delimiter(columns)
+    if missing and delimiter:
+        yield f"its columns are separated by {delimiter}, not by commas; save it as a CSV with commas"
         return
     for column in missing:
         spelt = [name for name in columns if name.casefold() == column.casefold()]

@@ -31,6 +31,10 @@ HEADLINES = {
 }
 REFERENCES = {"train": "training images", "select": "images held out from training"}
 DATA_TABLES = ("table1_demographics", "table2_classes")
+RATING_TABLES = (
+    *("rating_readers", "table6_ratings", "ratings_by_class", "rating_tests", "rating_discrimination"),
+    *("rating_preferences", "rating_agreement", "rating_correlations"),
+)
 
 
 def write_report(
@@ -97,6 +101,7 @@ def write_report(
         },
         tables=fragments,
         data_tables=[fragments[name] for name in DATA_TABLES if name in fragments],
+        rated=[fragments[name] for name in RATING_TABLES if name in fragments],
         duplicates=_duplicates(duplicates),
         copies=_copies(copies, config["memorization"]["filter_copies"] == "drop"),
         kits=[_kit(kit, Path(html).parent) for kit in kits],

@@ -16,6 +16,7 @@ from synthworth.errors import StudyError
 from synthworth.findings import phantom_labels
 from synthworth.folds import Part, parts
 from synthworth.manifest import EXAMPLE, derive_classes, list_folder, read_manifest
+from synthworth.ratings.exports import rated_modes
 from synthworth.replicates import with_generator_seeds
 
 
@@ -115,6 +116,20 @@ class Study:
         """The manifests of the external test sets by the names that the wildcard `study` has for them."""
         given = self.config["dataset"]["external"]
         return {f"{self.name}/external/{name}": manifest for name, manifest in given.items()}
+
+    @property
+    def ratings(self) -> dict[str, str | None]:
+        """The files that readers exported, each with the folder of its kit where that was handed out and is to be
+        opened; None where the kit is the study's own.
+        """
+        entries = self.config["assessment"]["ratings"]
+        named = [entry if isinstance(entry, Mapping) else {"file": entry, "kit": None} for entry in entries]
+        return {entry["file"]: entry["kit"] for entry in named}
+
+    def rated_modes(self, own: bool | None = None) -> list[str]:
+        """The modes that readers rated: in kits of the study's `own`, in those that were handed out, or in any."""
+        files = [file for file, kit in self.ratings.items() if own in (None, kit is None)]
+        return rated_modes(self.root / file for file in files)
 
     def pools(self, name: str) -> bool:
         """Whether the wildcard `study` means the study itself where its scores are those of its parts together."""

@@ -6,6 +6,7 @@ from synthworth.inputs.fidelity import FidelityInputs
 from synthworth.inputs.generators import GeneratorsInputs
 from synthworth.inputs.memorization import MemorizationInputs
 from synthworth.inputs.planning import PlanningInputs
+from synthworth.inputs.ratings import RatingsInputs
 from synthworth.inputs.report import ReportInputs
 
 
@@ -15,6 +16,7 @@ class Inputs(
     MemorizationInputs,
     AssessmentInputs,
     ClassifiersInputs,
+    RatingsInputs,
     PlanningInputs,
     ReportInputs,
 ):

@@ -10,6 +10,13 @@ TABLE_SCORES = {
     "table2_classes": "classes.csv",
     "table5_fid": "fidelity.csv",
     "table6_ratings": "ratings.csv",
+    "ratings_by_class": "ratings.csv",
+    "rating_readers": "rating_rows.csv",
+    "rating_tests": "rating_tests.csv",
+    "rating_agreement": "rating_agreement.csv",
+    "rating_discrimination": "rating_discrimination.csv",
+    "rating_preferences": "rating_preferences.csv",
+    "rating_correlations": "rating_correlations.csv",
     "table7_accuracy": "cells.csv",
     "table8_accuracy_change": "cells.csv",
     "table9_per_class": "cells.csv",
@@ -30,6 +37,7 @@ FIGURE_SCORES = {
     "figure_confusion": "confusion.csv",
     "figure_memorization": "memorization_summary.csv",
     "figure_memorization_power": "memorization_power.csv",
+    "figure6_ratings": "rating_rows.csv",
     "figure7_accuracy_change": "cells.csv",
     "figure_effects": "comparisons.csv",
 }
@@ -50,6 +58,13 @@ HELD_OUT = [
 # Of a study with folds: what each part has of its own, and not the study.
 OF_PARTS = [*HELD_OUT, "fidelity.csv", "metric_selftest.csv"]
 OF_DATA = ["demographics.csv", "classes.csv"]
+# What readers' ratings become, and the modes of kits without whose ratings it would be empty.
+RATED = {
+    **dict.fromkeys(["rating_rows.csv", "rating_tests.csv", "rating_agreement.csv", "rating_correlations.csv"]),
+    "ratings.csv": {"single"},
+    "rating_discrimination.csv": {"single", "pair"},
+    "rating_preferences.csv": {"pair", "prompt"},
+}
 
 
 class ReportInputs(StudyPaths):
@@ -75,7 +90,8 @@ class ReportInputs(StudyPaths):
             self.study.require_dataset()
         rated = bool(self.config["assessment"]["ratings"])
         metrics = {entry["metric"] for entry in self.config["fidelity"]["metrics"].values()}
-        left_out = {"table6_ratings"} | (set() if metrics - {"fid", "ms_ssim"} else {"figure_other_curves"})
+        left_out = set() if metrics - {"fid", "ms_ssim"} else {"figure_other_curves"}
+        left_out |= set() if self._is_had(study, "ratings.csv") else {"figure6_ratings"}
         left_out |= {name for name, file in (TABLE_SCORES | FIGURE_SCORES).items() if not self._is_had(study, file)}
         tables, figures = ([name for name in names if name not in left_out] for names in (TABLE_SCORES, FIGURE_SCORES))
         pictures = [] if cached or pooled else ["samples_real", "samples_generators"]
@@ -84,6 +100,8 @@ class ReportInputs(StudyPaths):
             # What was not trained has no progress to show.
             pictures += [f"figure3_progression_{generator}"] if len(self.study.steps(generator)) > 1 else []
             pictures += [f"closest_pairs_{generator}"] if "select" in self.study.splits else []
+        # Without the kits that were rated there is nothing to show of their images.
+        pictures += ["figure5_examples"] if not cached and self._is_had(study, "ratings.csv") else []
         return {
             "verdict": self.scores(study, "verdict.json") if whole else [],
             "tests": self.scores(study, "generators.csv") if whole else [],
@@ -104,6 +122,9 @@ class ReportInputs(StudyPaths):
             return (self.study.root / cached / name).is_file()
         if study in self.study.parts and name not in OF_PARTS + OF_DATA:
             return False
+        if name in RATED:
+            modes = RATED[name]
+            return bool(self.study.ratings) if modes is None else not modes.isdisjoint(self.study.rated_modes())
         if self.study.pools(study) and name in OF_PARTS:
             return False
         if name == "copies.csv" and not self.config["memorization"]["filter_copies"]:

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from synthworth.ratings.scales import REAL
 from synthworth.seeds import seed
 
-# What the key calls the source of real images, in place of a generator's name.
-REAL = "real"
 # An item comes again when at least this share of the kit has gone by since.
 DISTANCE = 1 / 6
 

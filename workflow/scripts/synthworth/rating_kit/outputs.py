@@ -11,10 +11,12 @@ import pyarrow.parquet as pq
 
 from synthworth.errors import StudyError
 from synthworth.files import replacing
-from synthworth.rating_kit.draw import REAL, draw
+from synthworth.rating_kit import KEY
+from synthworth.rating_kit.draw import draw
 from synthworth.rating_kit.images import TIME, read_pixels, write_image
 from synthworth.rating_kit.page import write_page
-from synthworth.rating_kit.seal import NAME, seal
+from synthworth.rating_kit.seal import seal
+from synthworth.ratings.scales import REAL
 
 COLUMNS = ["kit", "mode", "item", "side", "file", "source", "class", "identity", "prompt", "repeats"]
 
@@ -54,9 +56,9 @@ def make_rating_kit(
         identity = hashlib.sha256(rows.to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:12]
         rows.insert(0, "kit", identity)
         rows.to_csv(temporary_key, index=False, lineterminator="\n")
-        (folder / NAME).write_text(seal(rows, passphrase), encoding="ascii")
+        (folder / KEY).write_text(seal(rows, passphrase), encoding="ascii")
         write_page(folder / "index.html", identity, mode, size, _items(rows, labels))
-        for file in (folder / NAME, folder / "index.html"):
+        for file in (folder / KEY, folder / "index.html"):
             os.utime(file, (TIME, TIME))
         print(rows["source"].value_counts().to_string(), flush=True)
 

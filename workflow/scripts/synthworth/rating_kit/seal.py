@@ -14,8 +14,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from synthworth.errors import StudyError
+from synthworth.rating_kit import KEY
 
-NAME = "key.sealed"
 TITLE = "Sealed key of rating kit "
 # 16 MB and a tenth of a second for each guess at the passphrase.
 COST = {"n": 2**14, "r": 8, "p": 1}
@@ -39,7 +39,7 @@ def unseal(path: str | Path, passphrase: str) -> pd.DataFrame:
     the passphrase is not the one it was sealed with.
     """
     path = Path(path)
-    path = path / NAME if path.is_dir() else path
+    path = path / KEY if path.is_dir() else path
     if not path.is_file():
         raise StudyError("There is no sealed key.", [f"{path}: give the folder of a kit as it was handed out"])
     try:

@@ -12,6 +12,7 @@ from synthworth.specs.fidelity import FidelitySpecs
 from synthworth.specs.generators import GeneratorsSpecs
 from synthworth.specs.memorization import MemorizationSpecs
 from synthworth.specs.planning import PlanningSpecs
+from synthworth.specs.ratings import RatingsSpecs
 from synthworth.specs.report import ReportSpecs
 
 
@@ -22,6 +23,7 @@ class Specs(
     MemorizationSpecs,
     AssessmentSpecs,
     ClassifiersSpecs,
+    RatingsSpecs,
     PlanningSpecs,
     ReportSpecs,
 ):

@@ -23,7 +23,3 @@ class AssessmentSpecs(ConfigSlices):
             "passphrase": self._passphrase(),
             "seed": seed(self.seed, "rating_kit", wildcards.mode, *self._part(wildcards)),
         }
-
-    def _passphrase(self) -> str:
-        """What opens the sealed keys of the study's kits."""
-        return self.config["assessment"]["passphrase"] or f"{self.study.name} {self.seed}"

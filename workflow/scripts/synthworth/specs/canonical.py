@@ -41,5 +41,9 @@ class ConfigSlices:
         """The findings of a multi-label study; of another nothing: its jobs do not hang on them."""
         return {"findings": self.study.findings} if self.study.findings else {}
 
+    def _passphrase(self) -> str:
+        """What opens the sealed keys of the study's kits."""
+        return self.config["assessment"]["passphrase"] or f"{self.study.name} {self.seed}"
+
     def _ddof(self) -> int:
         return 1 if self.config["statistics"]["standard_deviation"] == "sample" else 0

@@ -23,6 +23,7 @@ class ReportSpecs(ConfigSlices):
         margin = self.config["statistics"]["margin"]
         return self._origin(wildcards) | {
             "generators": list(self.config["generators"]),
+            "classes": list(self.study.classes),
             "ddof": self._ddof(),
             "margin": None if margin is None else 100 * margin,
         }

@@ -10,7 +10,7 @@ import pandas as pd
 
 from synthworth.cells import read_scores
 from synthworth.protocols import provenance
-from synthworth.tables import audits, chance, cohort, effects, fidelity, papers
+from synthworth.tables import audits, chance, cohort, effects, fidelity, papers, ratings
 from synthworth.tables.layout import Table
 from synthworth.tables.typesetting import write_table
 
@@ -19,7 +19,14 @@ TABLES: dict[str, Callable[[pd.DataFrame, str], Table]] = {
     "table1_demographics": lambda demographics, _baseline: cohort.table1_demographics(demographics),
     "table2_classes": lambda classes, _baseline: cohort.table2_classes(classes),
     "table5_fid": lambda fidelity, _baseline: papers.table5_fid(fidelity),
-    "table6_ratings": lambda ratings, _baseline: papers.table6_ratings(ratings),
+    "table6_ratings": lambda scores, _baseline: ratings.table6_ratings(scores),
+    "ratings_by_class": lambda scores, _baseline: ratings.ratings_by_class(scores),
+    "rating_readers": lambda rows, _baseline: ratings.rating_readers(rows),
+    "rating_tests": lambda tests, _baseline: ratings.rating_tests(tests),
+    "rating_agreement": lambda scores, _baseline: ratings.rating_agreement(scores),
+    "rating_discrimination": lambda scores, _baseline: ratings.rating_discrimination(scores),
+    "rating_preferences": lambda scores, _baseline: ratings.rating_preferences(scores),
+    "rating_correlations": lambda scores, _baseline: ratings.rating_correlations(scores),
     "table7_accuracy": papers.table7_accuracy,
     "table8_accuracy_change": papers.table8_accuracy_change,
     "table9_per_class": papers.table9_per_class,

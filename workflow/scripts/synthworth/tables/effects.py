@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from synthworth.tables.layout import Table, span
+from synthworth.tables.layout import Table, p_value, span
 
 
 def effects(comparisons: pd.DataFrame, baseline: str) -> Table:
@@ -54,7 +54,7 @@ def _rows(pooled: pd.DataFrame) -> pd.DataFrame:
             "Interval, all arms at once": [
                 _interval(row.low_simultaneous, row.high_simultaneous) for row in pooled.itertuples()
             ],
-            "p (Holm)": pooled["p_adjusted"].map(_p),
+            "p (Holm)": pooled["p_adjusted"].map(p_value),
             "Smallest effect that could be seen": pooled["minimum_detectable_effect"].map(_size),
             "Verdict": pooled["verdict"],
         }
@@ -75,9 +75,3 @@ def _size(value: float) -> str:
 
 def _interval(low: float, high: float) -> str:
     return "" if pd.isna(low) or pd.isna(high) else f"{_points(low)} to {_points(high)}"
-
-
-def _p(value: float) -> str:
-    if pd.isna(value):
-        return ""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

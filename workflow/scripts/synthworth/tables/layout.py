@@ -46,3 +46,10 @@ def span(numbers: pd.Series) -> str:
         return "?"
     low, high = int(known.min()), int(known.max())
     return f"{low}" if low == high else f"{low} to {high}"
+
+
+def p_value(p: float) -> str:
+    """`0.034`, or `< 0.001`; a blank where there is none."""
+    if pd.isna(p):
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

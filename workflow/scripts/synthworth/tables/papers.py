@@ -1,4 +1,4 @@
-"""Tables 5 to 9 in the layout of Schaudt et al. 2023, so that a study can be laid beside the paper.
+"""Tables 5 and 7 to 9 in the layout of Schaudt et al. 2023, so that a study can be laid beside the paper.
 
 "A Critical Assessment of Generative Models for Synthetic Data Augmentation on Limited Pneumonia X-ray Data".
 """
@@ -63,15 +63,6 @@ def table5_fid(fidelity: pd.DataFrame) -> Table:
             f"Chosen, by scores of the same images, among so many checkpoints: {listed}. The best of many is lucky."
         )
     return Table(frame, caption, remarks, "Features" if len(blocks) > 1 else None)
-
-
-def table6_ratings(ratings: pd.DataFrame) -> Table:
-    """Readers' ratings over all classes: generators x scores, mean ± sd (Table 6 of the paper)."""
-    overall = ratings[ratings["class"] == "all"]
-    frame = grid(overall, ["generator"], "score", [mean_and_sd(row) for _, row in overall.iterrows()])
-    frame = frame.rename(columns={"generator": "Generator", **{name: name.capitalize() for name in overall["score"]}})
-    remarks = [f"Mean ± sd of n = {span(overall['n'])} ratings."]
-    return Table(frame, "Readers' ratings over all classes", remarks)
 
 
 def table7_accuracy(cells: pd.DataFrame, baseline: str) -> Table:
