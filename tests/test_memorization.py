@@ -13,16 +13,18 @@ from synthworth.errors import StudyError
 from synthworth.memorization.audit import (
     Score,
     _duplicates,
+    _set_score,
     audit,
     compare_real,
     compare_synthetic,
     compare_twins,
 )
 from synthworth.memorization.collecting import collect_audits
-from synthworth.memorization.nearest import compare_features
+from synthworth.memorization.nearest import PARTS, WITHOUT_COLUMNS, _parts, compare_features
 from synthworth.memorization.outputs import read_reference, read_table, write_csv
 from synthworth.memorization.plants import STRENGTHS, plant_copies
 from synthworth.memorization.power import (
+    SET_SCORES,
     SHARES,
     Power,
     SetPower,
@@ -33,6 +35,7 @@ from synthworth.memorization.power import (
     recalls,
     set_powers,
 )
+from synthworth.memorization.scores import subset_weights
 from synthworth.memorization.sets import ImageSet
 from synthworth.phantoms import draw_phantoms
 from synthworth.resizing import resize
@@ -321,6 +324,49 @@ def test_held_out_images_are_drawn_patient_by_patient():
     assert degrees == [7, 39]
 
 
+def test_intervals_cover_what_other_images_and_other_held_out_patients_score():
+    """Of Gaussians, one training set: the share of 95 % intervals that hold the mean score of other draws of both."""
+    rng = np.random.default_rng(0)
+    train, patients = rng.normal(size=(100, 64)), [str(place) for place in range(30)]
+    values, ends = ({name: [] for name in SET_SCORES} for _ in range(2))
+    for draw in range(100):
+        held_out, synthetic = rng.normal(size=(30, 64)), 0.9 * rng.normal(size=(100, 64))
+        ours = compare_features(synthetic, train, held_out, patients, 0)
+        real = compare_features(held_out, train, held_out, patients, 0, held_out_queries=True)
+        powers = set_powers(real.assign(patient=patients), real, 100, seed=0, trials=2) if draw < 40 else {}
+        for name, found in values.items():
+            found.append(SET_SCORES[name](as_rows(ours), as_rows(real)))
+            if draw < 40:
+                score = _set_score(name, ours, real.assign(patient=patients), powers[name], seed=draw, trials=20)
+                ends[name].append((score.low, score.high))
+    for name, found in values.items():
+        low, high = np.transpose(ends[name])
+        assert ((low <= np.mean(found)) & (np.mean(found) <= high)).mean() >= 0.8, name
+        # Normal ones are 3.9 wide.
+        assert np.mean(high - low) < 6 * np.std(found), name
+
+
+def test_parts_of_held_out_patients_are_left_out_as_if_they_had_never_been_there():
+    rng = np.random.default_rng(0)
+    queries, train, held_out = (rng.normal(size=(n, 3)) for n in (5, 90, 60))
+    patients = np.repeat([f"p{place}" for place in range(45)], [6] + [2] * 10 + [1] * 34)
+    found = compare_features(queries, train, held_out, patients, seed=1)
+    without = found.filter(WITHOUT_COLUMNS).to_numpy()
+    assert without.shape == (5, PARTS)
+    parts = _parts(np.unique(patients, return_inverse=True)[1], seed=1)
+    assert (pd.Series(parts).groupby(patients).nunique() == 1).all()
+    assert np.bincount(np.unique(np.c_[np.unique(patients, return_inverse=True)[1], parts], axis=0)[:, 1]).max() <= 3
+    size = 60 - np.bincount(parts).max()
+    distances = np.sort(np.linalg.norm(queries[:, None] - held_out, axis=2))
+    expected = [(row[: 60 - size + 1] * subset_weights(60, size, tail=0)).sum() for row in distances]
+    np.testing.assert_allclose(found["to_held_out"], expected, rtol=1e-3)
+    for part in range(PARTS):
+        kept = held_out[parts != part]
+        distances = np.sort(np.linalg.norm(queries[:, None] - kept, axis=2))
+        weights = subset_weights(len(kept), size, tail=0)
+        np.testing.assert_allclose(without[:, part], distances[:, : len(weights)] @ weights, rtol=1e-3)
+
+
 def test_intervals_leave_out_patients_as_a_whole(reference, train, held_out, phantoms):
     comparison = compare_synthetic(as_set(phantoms[FRESH]), train, held_out, 0)
     # Eight patients of five images each, alike in their distances.
@@ -504,6 +550,14 @@ def test_files_hold_what_was_found(tmp_path, phantoms, held_out):
     # An audit of what was read is that of what was written.
     found = audit(read_table(paths["synthetic"]), read, 0, [read], trials=20)
     pd.testing.assert_frame_equal(found.summary(), audit(comparison, reference, 0, [reference], trials=20).summary())
+    # Classes of one file may have held-out sets of other sizes.
+    few = compare_synthetic(synthetic, train, as_set(phantoms[100:106]), 0)
+    write_csv(pd.concat([comparison.assign(label="a"), few.assign(label="b")]), paths["synthetic"])
+    both = read_table(paths["synthetic"])
+    for label, own in (("a", comparison), ("b", few)):
+        again = both[both["label"] == label].drop(columns="label").reset_index(drop=True)
+        expected = audit(own, reference, 0, trials=20).summary()
+        pd.testing.assert_frame_equal(audit(again, reference, 0, trials=20).summary(), expected)
     write_csv(found.images, tmp_path / "images.csv")
     images = read_table(tmp_path / "images.csv")
     assert images["similar_image"].tolist()[:2] == ["NA", "007"]

@@ -10,7 +10,7 @@ from scipy.stats import betabinom
 from synthworth.errors import StudyError
 from synthworth.fidelity.uncertainty import interval
 from synthworth.memorization.copies import most_similar, most_similar_others, similar_others
-from synthworth.memorization.nearest import compare_features
+from synthworth.memorization.nearest import WITHOUT_COLUMNS, compare_features
 from synthworth.memorization.plants import plant_copies
 from synthworth.memorization.power import (
     SET_LEVEL,
@@ -25,7 +25,7 @@ from synthworth.memorization.power import (
     recalls,
     set_powers,
 )
-from synthworth.memorization.scores import authentic, clopper_pearson
+from synthworth.memorization.scores import authentic, clopper_pearson, gap_interval
 from synthworth.memorization.sets import ImageSet, check_sets, subset
 from synthworth.seeds import seed as seed_of
 
@@ -154,7 +154,7 @@ def compare_real(
     comparisons = pd.concat(
         [
             known.assign(kind="held_out", perturbation="", strength=0.0, source=""),
-            pd.concat([found, plants], axis=1).assign(kind="plant"),
+            pd.concat([found[COMPARISON_COLUMNS], plants], axis=1).assign(kind="plant"),
         ],
         ignore_index=True,
     )
@@ -165,7 +165,7 @@ def compare_real(
 def compare_synthetic(
     synthetic: ImageSet, train: ImageSet, held_out: ImageSet, seed: int, own: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """A row per synthetic image of a class, `COMPARISON_COLUMNS` and `TWIN_COLUMNS`; sets as in `compare_real`.
+    """A row per synthetic image of a class, sets as in `compare_real`: columns as of `compare`, and `TWIN_COLUMNS`.
 
     The audit of a set is a function of this frame and of references; both can be kept as files (`outputs`).
     """
@@ -183,7 +183,8 @@ def compare(
     own: np.ndarray | None = None,
     held_out_queries: bool = False,
 ) -> pd.DataFrame:
-    """A row per query, columns `COMPARISON_COLUMNS`: distances as in `nearest.compare_features`, and the copy score.
+    """A row per query: distances as in `nearest.compare_features`, and the copy score. Columns `COMPARISON_COLUMNS`
+    and, but of `held_out_queries`, `nearest.WITHOUT_COLUMNS`, as many as there are parts.
 
     Distances are to the class's `own` training images (rows; None: all), as the held-out ones are of the class; a copy
     may be one of any. The nearest image is so by features, the similar one by aligned pixels; they need not be the
@@ -192,6 +193,7 @@ def compare(
     class_images = train if own is None else subset(train, own)
     sets = [images.features for images in (queries, class_images, held_out)]
     frame = compare_features(*sets, held_out.patients, seed, held_out_queries)
+    columns = [*COMPARISON_COLUMNS, *frame.filter(WITHOUT_COLUMNS)]
     scores, places = most_similar(queries, train)
     names, patients = np.array(train.names, object), np.array(train.patients, object)
     own_names, own_patients = np.array(class_images.names, object), np.array(class_images.patients, object)
@@ -203,7 +205,7 @@ def compare(
         similar_image=names[places],
         similar_patient=patients[places],
         similarity=scores,
-    )[COMPARISON_COLUMNS]
+    )[columns]
 
 
 def compare_within(images: ImageSet) -> pd.DataFrame:
@@ -244,7 +246,7 @@ def audit(
         raise StudyError("The memorisation audit is not defined on this set.", ["no synthetic images; draw some first"])
     held_out, plants = reference.of_kind("held_out"), reference.of_kind("plant")
     alarm = calibrate(held_out, [own.of_kind("held_out") for own in others], rate)
-    images = comparison.assign(
+    images = comparison.drop(columns=WITHOUT_COLUMNS, errors="ignore").assign(
         authentic=authentic(comparison["distance"], comparison["own_distance"]),
         flagged=comparison["similarity"] > alarm.threshold,
         duplicate=comparison["other_similarity"] > alarm.threshold,
@@ -253,7 +255,7 @@ def audit(
     sets = set_powers(held_out, plants, len(images), seed, trials)
     scores = [
         _flagged(images, alarm, power, len(held_out)),
-        *(_set_score(name, images, held_out, sets[name], seed, trials) for name in SET_SCORES),
+        *(_set_score(name, comparison, held_out, sets[name], seed, trials) for name in SET_SCORES),
         _duplicates(images, reference.twins, alarm, power, seed, trials),
     ]
     table = pd.concat([recalls(plants, alarm), *(own.table for own in sets.values())], ignore_index=True)
@@ -281,6 +283,10 @@ def _set_score(
     value, n = float(SET_SCORES[name](synthetic, real)), len(synthetic)
     if name == "auth_pct":
         low, high = (100 * end for end in clopper_pearson(round(value * n / 100), n))
+    elif name == "gap":
+        # A class of few held-out patients has fewer parts than another in the same file.
+        without = images.filter(WITHOUT_COLUMNS).dropna(axis="columns")
+        low, high = gap_interval(synthetic.to_train, synthetic.to_held_out, without.to_numpy())
     else:
         # As of the metrics of fidelity: no image twice, which would look like a copy, and a real patient as a whole.
         ends = interval(
@@ -295,7 +301,7 @@ def _set_score(
         )[0]
         # Of a single image there is no interval; C_T ends where all of one set lie beyond all of the other.
         m = len(real)
-        end = 1.0 if name == "gap" else np.sqrt(3 * n * m / (n + m + 1))
+        end = np.sqrt(3 * n * m / (n + m + 1))
         low, high = min(value, max(-end, ends[0])), max(value, min(end, ends[1]))
     p = power.p(contrast(name, synthetic, real))
     reference = float(SET_SCORES[name](real, real))
