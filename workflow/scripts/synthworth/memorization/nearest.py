@@ -68,7 +68,7 @@ def compare_features(
 
 
 def _parts(patient: np.ndarray, seed: int) -> np.ndarray:
-    """The part of each held-out image: patients, the largest first, are dealt to parts in turn, at random among equals."""
+    """The part of each held-out image: patients are dealt to parts in turn, the largest first, equal ones at random."""
     images = np.bincount(patient)
     drawn = np.random.default_rng(seed_of(seed, "parts")).permutation(len(images))
     order = drawn[np.argsort(-images[drawn], kind="stable")]
@@ -86,8 +86,8 @@ def _to_subsets(
 ) -> np.ndarray:
     """The expected distance of each query to the nearest of `size` random points, float64 [n, 1].
 
-    Int `patient` [n], those of queries and points alike: points of the query's own do not count. Int `without` [points],
-    the part of each: a column per part, for the points that are not in it.
+    Int `patient` [n], of queries and points alike: points of the query's own do not count. Int `without` [points], the
+    part of each: a column per part, for the points that are not in it.
     """
     kept = [slice(None)] if without is None else [np.flatnonzero(without != part) for part in np.unique(without)]
     result = np.empty((len(queries), len(kept)))
@@ -101,12 +101,12 @@ def _to_subsets(
     return result
 
 
-def _expected_nearest(distances: np.ndarray, size: int) -> np.ndarray:
-    """Of distances [n, points] the mean of the smallest of `size` random ones of each row; infinite ones do not count."""
-    result, finite = np.empty(len(distances)), np.isfinite(distances).sum(axis=1)
+def _expected_nearest(block: np.ndarray, size: int) -> np.ndarray:
+    """Of distances [n, points] the expected least of `size` random ones of each row; infinite ones do not count."""
+    result, finite = np.empty(len(block)), np.isfinite(block).sum(axis=1)
     for count in np.unique(finite):
         weights, own = subset_weights(count, size), finite == count
-        result[own] = np.sort(np.partition(distances[own], len(weights) - 1)[:, : len(weights)]) @ weights
+        result[own] = np.sort(np.partition(block[own], len(weights) - 1)[:, : len(weights)]) @ weights
     return result
 
 
