@@ -10,16 +10,9 @@ from scipy.stats import t as student
 
 from synthworth.cells import read_scores
 from synthworth.errors import StudyError
-from synthworth.memorization.audit import (
-    Score,
-    _duplicates,
-    _set_score,
-    audit,
-    compare_real,
-    compare_synthetic,
-    compare_twins,
-)
+from synthworth.memorization.audit import Score, _duplicates, _set_score, audit
 from synthworth.memorization.collecting import collect_audits
+from synthworth.memorization.comparison import compare_real, compare_synthetic, compare_twins
 from synthworth.memorization.nearest import PARTS, WITHOUT_COLUMNS, _parts, compare_features
 from synthworth.memorization.outputs import read_reference, read_table, write_csv
 from synthworth.memorization.plants import STRENGTHS, plant_copies
@@ -140,6 +133,30 @@ def test_a_collapsed_generator_has_duplicates_but_no_copies(phantoms, judge):
     assert scores["duplicates"].reference < 0.1
     assert scores["flagged"].value == 0
     assert found.images["duplicate"].all()
+    assert found.images["repeated"].tolist() == [False] + [True] * 11
+
+
+def test_an_image_made_fifty_times_has_one_chance_to_be_like_a_training_image(phantoms, train, held_out, reference):
+    fresh = compare_synthetic(as_set(phantoms[FRESH]), train, held_out, 0)
+    repeated = fresh.loc[[0] * 50].assign(other_similarity=1.0, linked_similarity=[-1.0] + [1.0] * 49, similarity=1.0)
+    found = audit(repeated.reset_index(drop=True), reference, 0, trials=TRIALS)
+    flagged = found.scores[0]
+    assert (flagged.value, flagged.n, flagged.n_different) == (1, 50, 1)
+    assert flagged.p == pytest.approx(1 / 41)
+    # A copier of many images is another matter.
+    copies = repeated.assign(linked_similarity=np.tile([-1.0, 1.0], 25)).reset_index(drop=True)
+    assert audit(copies, reference, 0, trials=TRIALS).scores[0].p < 1e-9
+
+
+def test_a_generator_that_repeats_one_real_image_is_seldom_called_a_copier(phantoms, train, held_out, reference):
+    fresh = compare_synthetic(as_set(phantoms[FRESH]), train, held_out, 0)
+    copying = dict.fromkeys(("flagged", *SET_SCORES), 0)
+    for row in range(30):
+        repeated = fresh.loc[[row] * 20].assign(other_similarity=1.0, linked_similarity=[-1.0] + [1.0] * 19)
+        for score in audit(repeated.reset_index(drop=True), reference, 0, trials=20).scores[:-1]:
+            copying[score.name] += score.copying
+    # Of 30 at 5 % each, more than 4 come once in 150 times.
+    assert max(copying.values()) <= 4
 
 
 def test_duplicates_among_real_images_are_all_that_a_part_of_them_holds(phantoms, train):
@@ -150,7 +167,7 @@ def test_duplicates_among_real_images_are_all_that_a_part_of_them_holds(phantoms
     assert alike == {(a, b) for a in "012" for b in "012" if a != b}
     assert twins.groupby("image")["patient"].first().tolist() == ["a", "a", *"bcdef"]
     rates = [max(0, k if (k := len({0, 1, 2} & set(drawn))) > 1 else 0) / 4 for drawn in combinations(range(7), 4)]
-    images = pd.DataFrame({"duplicate": [True, True, False, False]})
+    images = pd.DataFrame({"duplicate": [True, True, False, False], "repeated": [False, True, False, False]})
     alarm, power = calibrate(known([0.9, 0.99])), Power(0.5, 0.4, 0.6, 10, "")
     score = _duplicates(images, twins, alarm, power, seed=0, trials=4000)
     assert score.reference == pytest.approx(np.mean(rates), abs=0.015)
@@ -160,7 +177,8 @@ def test_duplicates_among_real_images_are_all_that_a_part_of_them_holds(phantoms
     assert not score.copying
     assert _duplicates(images.assign(duplicate=False), twins, alarm, power, seed=0, trials=10).p == 1
     # Of an odd number all are duplicates in one pair.
-    assert _duplicates(pd.DataFrame({"duplicate": [True] * 3}), twins, alarm, power, seed=0, trials=10).p > 0
+    three = pd.DataFrame({"duplicate": [True] * 3, "repeated": [False, True, True]})
+    assert _duplicates(three, twins, alarm, power, seed=0, trials=10).p > 0
 
 
 def test_power_is_measured_through_the_same_pipeline(train, held_out, reference, judge, phantoms):
@@ -325,7 +343,6 @@ def test_held_out_images_are_drawn_patient_by_patient():
 
 
 def test_intervals_cover_what_other_images_and_other_held_out_patients_score():
-    """Of Gaussians, one training set: the share of 95 % intervals that hold the mean score of other draws of both."""
     rng = np.random.default_rng(0)
     train, patients = rng.normal(size=(100, 64)), [str(place) for place in range(30)]
     values, ends = ({name: [] for name in SET_SCORES} for _ in range(2))
@@ -333,11 +350,12 @@ def test_intervals_cover_what_other_images_and_other_held_out_patients_score():
         held_out, synthetic = rng.normal(size=(30, 64)), 0.9 * rng.normal(size=(100, 64))
         ours = compare_features(synthetic, train, held_out, patients, 0)
         real = compare_features(held_out, train, held_out, patients, 0, held_out_queries=True)
-        powers = set_powers(real.assign(patient=patients), real, 100, seed=0, trials=2) if draw < 40 else {}
+        ours, held = ours.assign(repeated=False), real.assign(patient=patients)
+        powers = set_powers(held, real, 100, seed=0, trials=2) if draw < 40 else {}
         for name, found in values.items():
             found.append(SET_SCORES[name](as_rows(ours), as_rows(real)))
             if draw < 40:
-                score = _set_score(name, ours, real.assign(patient=patients), powers[name], seed=draw, trials=20)
+                score = _set_score(name, ours, held, powers[name], seed=draw, trials=20)
                 ends[name].append((score.low, score.high))
     for name, found in values.items():
         low, high = np.transpose(ends[name])
@@ -423,7 +441,7 @@ def test_power_of_whole_sets_grows_with_the_share_planted(judge, phantoms):
 
 def test_no_score_without_power_and_none_that_is_not_finite():
     power = Power(0.5, 0.4, 0.6, 10, "a planted copy")
-    numbers = {"value": 0.1, "low": 0.0, "high": 0.2, "n": 10, "reference": 0.0, "reference_low": 0.0}
+    numbers = {"value": 0.1, "low": 0.0, "high": 0.2, "n": 10, "n_different": 9, "reference": 0.0, "reference_low": 0.0}
     numbers |= {"reference_high": 0.1, "n_reference": 20, "p": 0.5}
     Score("flagged", **numbers, power=power)
     with pytest.raises(TypeError):

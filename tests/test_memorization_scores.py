@@ -57,7 +57,6 @@ def test_gap_is_minus_1_for_copies_and_changes_sign_with_its_sets():
 
 
 def test_the_interval_of_the_gap_leaves_out_each_image_and_each_part():
-    """Written out."""
     rng = np.random.default_rng(0)
     train, held_out, without = rng.gamma(9, size=7), rng.gamma(9, size=7), rng.gamma(9, size=(7, 5))
     ours = [gap(np.delete(train, place), np.delete(held_out, place)) for place in range(7)]

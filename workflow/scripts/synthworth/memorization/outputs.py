@@ -8,7 +8,7 @@ import pandas as pd
 
 from synthworth.features import load_features
 from synthworth.files import replacing
-from synthworth.memorization.audit import Reference
+from synthworth.memorization.comparison import Reference
 from synthworth.memorization.nearest import WITHOUT_COLUMNS
 from synthworth.memorization.sets import ImageSet
 
