@@ -20,6 +20,7 @@ from synthworth.memorization.power import (
     SET_SCORES,
     SHARES,
     Power,
+    Rate,
     SetPower,
     as_rows,
     calibrate,
@@ -30,6 +31,7 @@ from synthworth.memorization.power import (
 )
 from synthworth.memorization.scores import subset_weights
 from synthworth.memorization.sets import ImageSet
+from synthworth.memorization.summaries import FALSE_ALARMS
 from synthworth.phantoms import draw_phantoms
 from synthworth.resizing import resize
 
@@ -168,7 +170,7 @@ def test_duplicates_among_real_images_are_all_that_a_part_of_them_holds(phantoms
     assert twins.groupby("image")["patient"].first().tolist() == ["a", "a", *"bcdef"]
     rates = [max(0, k if (k := len({0, 1, 2} & set(drawn))) > 1 else 0) / 4 for drawn in combinations(range(7), 4)]
     images = pd.DataFrame({"duplicate": [True, True, False, False], "repeated": [False, True, False, False]})
-    alarm, power = calibrate(known([0.9, 0.99])), Power(0.5, 0.4, 0.6, 10, "")
+    alarm, power = calibrate(known([0.9, 0.99])), some_power(0.5)
     score = _duplicates(images, twins, alarm, power, seed=0, trials=4000)
     assert score.reference == pytest.approx(np.mean(rates), abs=0.015)
     # Of two pairs one, where 3.5 pairs of real images were seen, of which that share are.
@@ -276,6 +278,10 @@ def test_what_is_expected_of_flags_is_what_held_out_images_give(judge, phantoms)
     rng = np.random.default_rng(0)
     counts = (rng.uniform(size=(20000, 30)) > rng.uniform(size=(20000, 40)).max(axis=1)[:, None]).sum(axis=1)
     assert scores["flagged"].reference_high == pytest.approx(np.quantile(counts, 0.975) / 30, abs=1e-9)
+
+
+def some_power(value):
+    return Power(value, 0.4, 0.6, 10, "a planted copy", 1, 1, Rate(0.05, 0.01, 0.1, 40))
 
 
 def known(scores, patients=None):
@@ -402,7 +408,7 @@ def test_intervals_leave_out_patients_as_a_whole(reference, train, held_out, pha
 def test_p_is_the_share_of_trials_and_past_them_a_tail():
     rng = np.random.default_rng(0)
     null = np.sort(rng.normal(size=99))
-    own = SetPower(Power(0.5, 0.4, 0.6, 99, ""), pd.DataFrame(), null, 0.0, 0.0, 0.0, degrees=19)
+    own = SetPower(some_power(0.5), pd.DataFrame(), null, 0.0, 0.0, 0.0, degrees=19)
     assert own.p(null[4]) == pytest.approx(6 / 100)
     assert own.p(np.inf) == 1
     beyond = [own.p(null[0] - step) for step in (1e-9, 0.5, 2, 4)]
@@ -436,11 +442,36 @@ def test_power_of_whole_sets_grows_with_the_share_planted(judge, phantoms):
         assert own["share"].tolist() == list(SHARES)
         assert (own["power"].diff().dropna() >= -0.05).all()
         assert scores[name].power.value == own.set_index("share")["power"][0.1]
+        assert own["images"].tolist() == [30] * len(SHARES)
+        assert own["copies"].tolist() == [1, 2, 3, 6, 15, 30]
+        assert (scores[name].power.copies, scores[name].power.images) == (3, 30)
+        # Of 60 trials without copies not more than 3 may raise the alarm.
+        alarms = scores[name].power.false_alarms
+        assert alarms.value <= 3 / 60
+        expected = binomtest(round(60 * alarms.value), 60).proportion_ci(0.95, method="exact")
+        assert (alarms.low, alarms.high, alarms.n) == pytest.approx((expected.low, expected.high, 60))
     assert found.power[found.power["score"] == "gap"]["power"].iloc[-1] > 0.9
 
 
+def test_recall_is_told_with_the_false_alarm_rate_that_was_reached(judge, phantoms):
+    found, _ = judge(phantoms[FRESH])
+    summary, power = found.summary().set_index("score"), found.power.set_index("score")
+    # Asked for was 1 in 100; 40 patients cannot vouch for less than 1 in 41.
+    upper = binomtest(0, 40).proportion_ci(0.95, method="exact").high
+    for row in (summary.loc["flagged"], power.loc["flagged"].iloc[0], power.loc["named"].iloc[0]):
+        assert row[FALSE_ALARMS].tolist() == pytest.approx([1 / 41, 0, upper, 40])
+
+
+def test_a_tenth_of_a_few_images_is_one_of_them():
+    rows = clustered(8, 1, seed=0)
+    own = set_powers(rows, rows, 6, seed=0, trials=20)["gap"]
+    assert own.table["copies"].tolist() == [1, 1, 1, 1, 3, 6]
+    assert (own.table["images"] == 6).all()
+    assert (own.power.copies, own.power.images) == (1, 6)
+
+
 def test_no_score_without_power_and_none_that_is_not_finite():
-    power = Power(0.5, 0.4, 0.6, 10, "a planted copy")
+    power = some_power(0.5)
     numbers = {"value": 0.1, "low": 0.0, "high": 0.2, "n": 10, "n_different": 9, "reference": 0.0, "reference_low": 0.0}
     numbers |= {"reference_high": 0.1, "n_reference": 20, "p": 0.5}
     Score("flagged", **numbers, power=power)
@@ -617,8 +648,8 @@ def test_the_audits_of_a_study_are_adjusted_together_over_the_chosen_checkpoints
     # Of 0.01, 0.02, 0.04 and 0.3: times four, three, two and one.
     assert found.loc[found["selected"], "p_adjusted"].tolist() == pytest.approx([0.04, 0.3, 0.06, 0.08])
     assert found.loc[~found["selected"], "p_adjusted"].isna().all()
-    alarms = [tmp_path / f"alarms{place}.csv" for place in range(2)]
-    for path in alarms:
-        write_csv(pd.DataFrame({"class": ["NA"], "rate": 0.1}), path)
-    collect_audits([str(path) for path in alarms], str(tmp_path / "alarms.csv"))
-    assert read_table(tmp_path / "alarms.csv").columns.tolist() == ["class", "rate"]
+    powers = [tmp_path / f"power{place}.csv" for place in range(2)]
+    for path in powers:
+        write_csv(pd.DataFrame({"class": ["NA"], "power": 0.1}), path)
+    collect_audits([str(path) for path in powers], str(tmp_path / "power.csv"))
+    assert read_table(tmp_path / "power.csv").columns.tolist() == ["class", "power"]

@@ -12,7 +12,6 @@ from synthworth.fidelity.uncertainty import interval
 from synthworth.memorization.comparison import Reference
 from synthworth.memorization.nearest import WITHOUT_COLUMNS
 from synthworth.memorization.power import (
-    SET_LEVEL,
     SET_SCORES,
     Alarm,
     Power,
@@ -25,12 +24,14 @@ from synthworth.memorization.power import (
     set_powers,
 )
 from synthworth.memorization.scores import authentic, clopper_pearson, gap_interval
+from synthworth.memorization.summaries import FALSE_ALARMS, LEVEL
 from synthworth.seeds import seed as seed_of
 
 SUMMARY_COLUMNS = [
     *("score", "value", "low", "high", "n", "n_different"),
     *("reference", "reference_low", "reference_high", "n_reference"),
-    *("p", "copying", "power", "power_low", "power_high", "power_of"),
+    *("p", "copying", "power", "power_low", "power_high", "power_of", "power_copies", "power_images"),
+    *FALSE_ALARMS,
 ]
 
 
@@ -60,7 +61,7 @@ class Score:
     @property
     def copying(self) -> bool:
         """Whether this score by itself, at the level of 5 %, says that the set holds copies."""
-        return self.p <= SET_LEVEL
+        return self.p <= LEVEL
 
     def __post_init__(self) -> None:
         if not isinstance(self.power, Power):
@@ -95,6 +96,9 @@ class Audit:
                 "power_low": score.power.low,
                 "power_high": score.power.high,
                 "power_of": score.power.of,
+                "power_copies": score.power.copies,
+                "power_images": score.power.images,
+                **dict(zip(FALSE_ALARMS, score.power.false_alarms.cells(), strict=True)),
             }
             for score in self.scores
         ]

@@ -2,17 +2,8 @@
 
 import pandas as pd
 
+from synthworth.memorization.summaries import LEVEL, SCORES, false_alarms
 from synthworth.tables.layout import Table, grid, span
-
-MEMORIZATION_SCORES = {
-    "flagged": "Flagged as copies (share)",
-    "auth_pct": "AuthPct (%)",
-    "c_t": "C_T",
-    "gap": "Generalisation gap",
-    "duplicates": "Duplicates (share)",
-}
-# Of false alarms: `memorization.power.SET_LEVEL`, which a table of cached scores need not import.
-LEVEL = 0.05
 
 
 def recognition(scores: pd.DataFrame, baseline: str) -> Table:
@@ -53,19 +44,28 @@ def memorization(scores: pd.DataFrame, baseline: str) -> Table:
         for row in chosen.itertuples()
     ]
     frame = grid(chosen, ["class", "generator"], "score", text)
-    frame = frame.rename(columns={"class": "Class", "generator": "Generator"} | MEMORIZATION_SCORES)
-    powers = "; ".join(
-        f"{MEMORIZATION_SCORES[score]}: {own['power_of'].iloc[0]}" for score, own in chosen.groupby("score", sort=False)
-    )
+    frame = frame.rename(columns={"class": "Class", "generator": "Generator"} | SCORES)
+    powers = "; ".join(f"{SCORES[score]}: {_planted(own)}" for score, own in chosen.groupby("score", sort=False))
+    flagged = chosen[chosen["score"] == "flagged"].groupby("class", sort=False)
+    alarms = "; ".join(f"{name}: {false_alarms(own)}" for name, own in flagged)
     remarks = [
         "Each score with its interval; what 95 % of equally many real images that were not trained on have; and its "
         f"power, the share that it finds of planted ones ({powers}).",
+        f"So many of those are flagged where real images of new patients are in at most, with the interval: {alarms}. "
+        "Few patients vouch for no low rate.",
         f"`copies`: beyond what real images have, at 5 % over all {len(chosen)} scores together (after Holm). "
         f"`copies?`: at 5 % by itself, as {LEVEL * len(chosen):.1f} of so many would be by chance, and as power is "
         "told. A score of little power says nothing when it finds nothing.",
     ]
     caption = "Does a generator copy its training images?"
     return Table(frame, caption, remarks if len(frame) else [], "Class")
+
+
+def _planted(scores: pd.DataFrame) -> str:
+    told = scores["power_of"].iloc[0]
+    if scores["power_images"].max() == 1:
+        return told
+    return f"{told} ({span(scores['power_copies'])} of {span(scores['power_images'])} images)"
 
 
 def _copying(p: float, adjusted: float) -> str:
