@@ -163,8 +163,8 @@ def figure_effects(
             colour, marker = VERDICTS.get(row.verdict, (GREY, "o"))
             axes.plot([row.low, row.high], [height, height], color=colour, linewidth=1.4, solid_capstyle="butt")
             axes.plot([row.effect], [height], color=colour, marker=marker, markersize=6, linestyle="none")
-            interval = "" if pd.isna(row.low) else f" [{row.low:+.2f}, {row.high:+.2f}]"
-            texts.append(f"{row.effect:+.2f}{interval}".replace("-", "−"))
+            interval = "" if pd.isna(row.low) else f" [{row.low:+z.2f}, {row.high:+z.2f}]"
+            texts.append(f"{row.effect:+z.2f}{interval}".replace("-", "−"))
         axes.set_yticks(heights, effects["arm"])
         axes.set_ylim(heights[-1] + 0.7, -0.7)
         axes.tick_params(axis="y", length=0)

@@ -104,7 +104,7 @@ class ReportInputs(StudyPaths):
             return False
         if self.study.pools(study) and name in OF_PARTS:
             return False
-        if name == "copies.csv" and not self.config["memorization"]["filter_copies"]:
+        if name == "copies.csv" and self.config["memorization"]["filter_copies"] == "off":
             return False
         if name == "external.csv" and not self.study.external:
             return False

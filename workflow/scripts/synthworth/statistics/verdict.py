@@ -122,7 +122,7 @@ COUNTS = ["n_images", "n_patients", "n_classifiers", "n_seeds", "n_generator_see
 
 
 def _points(fraction: float) -> str:
-    return f"{100 * fraction:+.1f}"
+    return f"{100 * fraction:+z.1f}"
 
 
 def _p(p: float) -> str:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from synthworth.memorization.summaries import LEVEL, SCORES, false_alarms
-from synthworth.tables.layout import Table, grid, span
+from synthworth.tables.layout import Table, grid, number, span
 
 
 def recognition(scores: pd.DataFrame, baseline: str) -> Table:
@@ -75,8 +75,7 @@ def _copying(p: float, adjusted: float) -> str:
 
 
 def _number(value: float) -> str:
-    # No minus before a zero.
-    return f"{value:.0f}" if abs(value) >= 10 else f"{round(value, 2) + 0.0:.2f}"
+    return number(value, 0 if abs(value) >= 10 else 2)
 
 
 def _share(recall: float, low: float, high: float) -> str:
@@ -86,4 +85,4 @@ def _share(recall: float, low: float, high: float) -> str:
 
 
 def _auroc(auroc: float, low: float, high: float) -> str:
-    return "" if pd.isna(auroc) else f"{auroc:.2f} [{low:.2f}, {high:.2f}]"
+    return "" if pd.isna(auroc) else f"{number(auroc)} [{number(low)}, {number(high)}]"

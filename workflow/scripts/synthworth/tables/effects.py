@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from synthworth.tables.layout import Table, span
+from synthworth.tables.layout import Table, number, span
 
 
 def effects(comparisons: pd.DataFrame, baseline: str) -> Table:
@@ -35,7 +35,7 @@ def external_effects(comparisons: pd.DataFrame, baseline: str) -> Table:
     for name, rows in pooled.groupby("test_set", sort=False):
         near = int(rows["near_duplicates"].max())
         warning = f", {near} of them nearly the same as images that were trained on or chosen by" if near else ""
-        score = f"{baseline} {100 * rows['baseline_score'].iloc[0]:.1f}"
+        score = f"{baseline} {number(100 * rows['baseline_score'].iloc[0], 1)}"
         size = f"{span(rows['n_images'])} images of {span(rows['n_patients'])} patients"
         remarks.append(f"{name}: {score}, {size}{warning}.")
     remarks.append(
@@ -52,7 +52,7 @@ def _rows(pooled: pd.DataFrame) -> pd.DataFrame:
             "Effect": pooled["effect"].map(_points),
             "Interval": [_interval(row.low, row.high) for row in pooled.itertuples()],
             "p (Holm)": pooled["p_adjusted"].map(_p),
-            "Smallest effect that could be seen": pooled["minimum_detectable_effect"].map(_size),
+            "Smallest effect that could be seen": (100 * pooled["minimum_detectable_effect"]).map(number),
             "Verdict": pooled["verdict"],
         }
     )
@@ -63,11 +63,7 @@ def _metric(pooled: pd.DataFrame) -> str:
 
 
 def _points(value: float) -> str:
-    return "" if pd.isna(value) else f"{100 * value:+.2f}"
-
-
-def _size(value: float) -> str:
-    return "" if pd.isna(value) else f"{100 * value:.2f}"
+    return number(100 * value, signed=True)
 
 
 def _interval(low: float, high: float) -> str:
@@ -75,6 +71,4 @@ def _interval(low: float, high: float) -> str:
 
 
 def _p(value: float) -> str:
-    if pd.isna(value):
-        return ""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "< 0.001" if value < 0.001 else number(value, 3)
