@@ -5,6 +5,7 @@ from math import floor, log10
 import pandas as pd
 
 from synthworth.figure_style import MEASURE, metric_label
+from synthworth.floors import smaller_floors
 from synthworth.tables.layout import Table, grid, number, span
 
 FLOOR_ROW = "real against real"
@@ -28,10 +29,13 @@ def fidelity(scores: pd.DataFrame) -> Table:
     text = [_with_interval(row.value, row.low, row.high) for row in rows.itertuples()]
     frame = grid(rows, ["score", "generator"], "class", text, chosen["class"].unique())
     frame = frame.rename(columns={"score": "Score", "generator": "Generator"})
+    apart = smaller_floors(chosen)
     remarks = [
         f"{span(chosen['n_synthetic'])} synthetic images of a class, in brackets the interval.",
-        f"{FLOOR_ROW.capitalize()}: the median of the same score between disjoint sets of real training images (of one "
-        "set, where there is no reference), in the same numbers as far as there are that many (scores/fidelity.csv).",
+        f"{FLOOR_ROW.capitalize()}: the median of the same score between disjoint sets of real training images "
+        "(between one set and the held-out images, where those are the reference; of one, where there is none), in the "
+        "same numbers as far as there are that many (scores/fidelity.csv).",
+        *([apart] if apart else []),
     ]
     return Table(frame, "All scores of the selected checkpoints", remarks if len(frame) else [], "Score")
 
