@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from synthworth.tables.audits import memorization
+from synthworth.tables.audits import detection, memorization
 
 
 def scores(*values):
@@ -35,3 +35,16 @@ def test_power_is_told_with_its_false_alarms_and_the_images_it_was_measured_on()
     told = memorization(both, "baseline").remarks
     assert "(Generalisation gap: a copy (1 to 5 of 6 to 50 images); Flagged as copies (share): a copy)" in told[0]
     assert "0: 4.8 % [0.0, 16.8] (20 patients); 1: 4.8 % [0.0, 16.8] (20 patients)." in told[1]
+
+
+def test_the_detectors_own_checks_have_numbers_of_their_own():
+    rows = [
+        {"generator": generator, "class": name, "auroc": 0.6, "low": 0.5, "high": 0.7}
+        | {"n_real": n * factor, "n_synthetic": m * factor}
+        for generator, n, m in (("real images (32 px)", 10, 11), ("real images (64 px)", 10, 11), ("ddpm", 21, 50))
+        for name, factor in (("a", 1), ("all", 2))
+    ]
+    table = detection(pd.DataFrame(rows), "baseline")
+    assert table.frame["Images"].tolist() == ["real images (32 px)", "real images (64 px)", "ddpm"]
+    told = "Of a class n = 21 held-out real and 50 synthetic images; in a half 10 to 11 real ones."
+    assert told in table.remarks[1]

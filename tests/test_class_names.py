@@ -139,9 +139,10 @@ def test_the_audits_read_and_write_them(tmp_path, split, monkeypatch):
 
     detection = tmp_path / "detection.csv"
     detect_synthetic(
-        *([split["select"]["features"]], [selected], [synthetic], detection), [("copier", {"all/4": 0})], 0, 0.95
+        *([split["select"]["features"]], [selected], [synthetic], detection), [("copier", 32, {"all/4": 0})], 0, 0.95
     )
     found = read_scores(detection)
+    assert found["generator"].unique().tolist() == ["real images (32 px)", "copier"]
     assert found.loc[found["generator"] == "copier", "class"].tolist() == [*NAMES, "all"]
     assert not found.loc[found["generator"] == "copier", "auroc"].isna().any()
     assert _alarms(str(detection), threshold=-1)[0].startswith("copier")

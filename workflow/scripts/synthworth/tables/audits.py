@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from synthworth.detector import ALL, is_null
 from synthworth.memorization.summaries import LEVEL, SCORES, false_alarms
 from synthworth.tables.layout import Table, grid, number, span
 
@@ -27,10 +28,14 @@ def detection(scores: pd.DataFrame, baseline: str) -> Table:
     """The AUROC of telling each generator's images from held-out real ones."""
     text = [_auroc(row.auroc, row.low, row.high) for row in scores.itertuples()]
     frame = grid(scores, ["generator"], "class", text).rename(columns={"generator": "Images", "all": "All classes"})
+    of_class, null = scores["class"] != ALL, is_null(scores["generator"])
+    own, halves = scores[of_class & ~null], scores[of_class & null]
     remarks = [
         "AUROC, with intervals, of a linear detector of synthetic images on images that it was not fitted to; 0.5: "
-        "they cannot be told apart. First row: one half of the real images against the other.",
-        f"n = {span(scores['n_real'])} real and {span(scores['n_synthetic'])} synthetic images; empty where too few.",
+        "they cannot be told apart. First rows: one half of the real images against the other, at each size of "
+        "generators' images.",
+        f"Of a class n = {span(own['n_real'])} held-out real and {span(own['n_synthetic'])} synthetic images; in a "
+        f"half {span(pd.concat([halves['n_real'], halves['n_synthetic']]))} real ones. Empty where too few.",
     ]
     return Table(frame, "Can synthetic images be told from real ones?", remarks if len(frame) else [])
 
