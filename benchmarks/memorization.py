@@ -16,7 +16,8 @@ import torch
 from checkpoint_evaluation import Parts
 from rounds import machine
 
-from synthworth.memorization.audit import Audit, audit, compare_real, compare_synthetic
+from synthworth.memorization.audit import Audit, audit
+from synthworth.memorization.comparison import compare_real, compare_synthetic
 from synthworth.memorization.copies import most_similar, most_similar_others
 from synthworth.memorization.nearest import compare_features
 from synthworth.memorization.plants import perturb

@@ -19,6 +19,7 @@ from synthworth.memorization import comparing
 from synthworth.memorization.auditing import audit_generator
 from synthworth.memorization.collecting import collect_audits
 from synthworth.memorization.outputs import read_table
+from synthworth.memorization.summaries import FALSE_ALARMS
 from synthworth.metric_selftest.responses import collect, judge
 from synthworth.report import _alarms
 from synthworth.resizing import resize
@@ -138,9 +139,10 @@ def test_the_audits_read_and_write_them(tmp_path, split, monkeypatch):
 
     detection = tmp_path / "detection.csv"
     detect_synthetic(
-        *([split["select"]["features"]], [selected], [synthetic], detection), [("copier", {"all/4": 0})], 0, 0.95
+        *([split["select"]["features"]], [selected], [synthetic], detection), [("copier", 32, {"all/4": 0})], 0, 0.95
     )
     found = read_scores(detection)
+    assert found["generator"].unique().tolist() == ["real images (32 px)", "copier"]
     assert found.loc[found["generator"] == "copier", "class"].tolist() == [*NAMES, "all"]
     assert not found.loc[found["generator"] == "copier", "auroc"].isna().any()
     assert _alarms(str(detection), threshold=-1)[0].startswith("copier")
@@ -192,6 +194,7 @@ def scores(tmp_path_factory):
     runs = score_predictions(predictions.assign(**{"class": images.classes}), NAMES).assign(**run)
     checkpoint = {"generator": "ddpm", "scope": "all", "step": 4, "selected": True}
     measured = {"value": 0.4, "low": 0.1, "high": 0.9, "power": 0.5, "n": 9}
+    measured |= {"power_copies": 1, "power_images": 1} | dict.fromkeys(FALSE_ALARMS, 0.1)
     expected = {"reference": 0.1, "reference_low": 0.0, "reference_high": 0.2, "p": 0.03, "p_adjusted": 0.4}
     split = pd.DataFrame({"class": np.repeat(NAMES, 2), "split": ["train", "test"] * 3})
     frames = {

@@ -51,6 +51,18 @@ def test_arms_of_the_default_go_with_what_they_lean_on():
     assert "ddpm" in compose(DEFAULT, other | {"arms": {"baseline": {}, "ddpm": {}}})["arms"]
 
 
+@pytest.mark.parametrize("spelling", ["off", "Off", '"off"', "'OFF'", "no", "false"])
+def test_copies_are_not_looked_for_however_off_is_spelt(spelling, tmp_path):
+    (tmp_path / "mine.yaml").write_text(f"memorization: {{filter_copies: {spelling}}}\n")
+    told = {"memorization": {"filter_copies": spelling.strip("\"'")}}
+    for changes in (read_changes([tmp_path / "mine.yaml"], {}), read_changes([], told)):
+        config = compose(DEFAULT | {"memorization": DEFAULT["memorization"] | {"filter_copies": "drop"}}, changes)
+        assert config["memorization"]["filter_copies"] == "off"
+        validate(config, SCHEMA)
+    with pytest.raises(StudyError, match="filter_copies"):
+        validate(compose(DEFAULT, {"memorization": {"filter_copies": True}}), SCHEMA)
+
+
 def test_an_entry_that_is_false_goes_and_chooses_nothing():
     arms = compose(DEFAULT, {"arms": {"mixup": False}, "generators": {"gan": False, "lora": False}})["arms"]
     assert list(arms) == [name for name in DEFAULT["arms"] if name not in ("mixup", "gan", "lora")]

@@ -51,7 +51,7 @@ def test_a_base_model_is_complained_of_once_and_not_where_scores_are_cached():
         ({"arms": {"x": {"generator": "gann", "per_class": 5}}}, "arms.x.generator: there is no `gann`"),
         ({"arms": {"baseline": {"classifiers": ["resnet18"]}}}, "arms.baseline.classifiers: there is no `resnet18`"),
         ({"statistics": {"baseline": "base"}}, "statistics.baseline: there is no `base`"),
-        ({"fidelity": {"selection": "kid"}}, "fidelity.selection: there is no `kid`"),
+        ({"fidelity": {"selection": "best"}}, "fidelity.selection: there is no `best`"),
         ({"fidelity": {"selection": "prdc"}}, "prdc is of prdc; checkpoints are chosen by fid, kid"),
         (
             {"splits": {"fractions": {"train": 0.8, "select": 0.0, "test": 0.2}}},

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from synthworth.generators import sample, train_generator
-from synthworth.memorization.audit import audit, compare_real, compare_synthetic
+from synthworth.memorization.audit import audit
+from synthworth.memorization.comparison import compare_real, compare_synthetic
 from synthworth.memorization.sets import ImageSet
 from synthworth.phantoms import PATTERNS, draw_phantom, sample_anatomy, sample_exposure, sample_pathology
 from synthworth.resizing import resize

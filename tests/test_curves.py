@@ -3,6 +3,8 @@ import pandas as pd
 import pytest
 
 from synthworth.curves import figure2_fid_curves, figure4_ms_ssim_curves, figure_other_curves
+from synthworth.floors import smaller_floors
+from synthworth.tables.fidelity import fidelity as fidelity_table
 
 
 def test_curves_have_a_row_per_extractor_and_mark_the_selected(fidelity):
@@ -46,3 +48,18 @@ def test_intervals_and_floors_are_drawn_where_there_are_any(fidelity):
     without = figure_other_curves(fidelity)
     assert not without.axes[0].collections
     assert "real against real" not in [text.get_text() for text in without.legends[0].get_texts()]
+
+
+def test_floors_of_fewer_images_than_the_scores_are_told(fidelity):
+    same = fidelity.assign(floor=0.02, n_synthetic=50, n_reference=40, floor_n_synthetic=50, floor_n_reference=40)
+    assert smaller_floors(same) == ""
+    viral = same["class"] == "viral"
+    fewer = same.assign(floor_n_synthetic=same["floor_n_synthetic"].where(~viral, 25))
+    fewer["floor_n_reference"] = fewer["floor_n_reference"].where(~viral, 20)
+    told = "(synthetic and reference): viral: 25 and 20 instead of 50 and 40."
+    assert told in smaller_floors(fewer)
+    assert told in " ".join(figure2_fid_curves(fewer).get_supxlabel().split())
+    assert told in " ".join(fidelity_table(fewer).remarks)
+    pairs = fewer.assign(n_reference=0, floor_n_reference=0)
+    assert "viral: 25 instead of 50." in smaller_floors(pairs)
+    assert smaller_floors(fewer.assign(floor=np.nan)) == smaller_floors(fewer.drop(columns="floor")) == ""

@@ -1,6 +1,9 @@
 """The shortcut alarm: nothing found where there is nothing, artefacts found, and no leak between folds or classes."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.covariance import ledoit_wolf
 
@@ -12,6 +15,8 @@ from synthworth.detector import (
     alarm,
     detect,
     detect_between_halves,
+    detect_synthetic,
+    is_null,
 )
 from synthworth.errors import StudyError
 
@@ -165,7 +170,29 @@ def test_halves_of_real_patients_are_not_told_apart():
     assert whole["auroc"].mean() == pytest.approx(0.5, abs=0.12)
     assert ((whole["low"] <= 0.5) & (whole["high"] >= 0.5)).mean() >= 0.75
     assert set(whole["n_real_groups"]) == set(whole["n_synthetic_groups"]) == {20}
-    assert whole["auroc"].nunique() > 1
+    assert len(set(whole["auroc"])) > 1
+
+
+def test_the_null_is_checked_at_each_size_of_generators_images(tmp_path):
+    paths = {name: tmp_path / f"{name}.npz" for name in ("small", "large", "made")}
+    for seed, (name, path) in enumerate(paths.items()):
+        found = patients(12, 2) if name != "made" else images(8, d=40, seed=seed, classes=("a",))
+        groups = {} if name == "made" else {"patients": found.groups.astype(str)}
+        np.savez(path, features=found.features + seed, labels=found.classes, **groups)
+    chosen = {"a": {"scope": "all", "step": 4}}
+    (tmp_path / "selected.json").write_text(json.dumps({"checkpoints": chosen, "rule": ""}))
+    generators = [("one", 32, {"all/4": 0}), ("two", 64, {"all/4": 0}), ("three", 32, {"all/4": 0})]
+    references = [paths["small"], paths["large"], paths["small"]]
+    output = tmp_path / "detection.csv"
+    detect_synthetic(references, [tmp_path / "selected.json"] * 3, [paths["made"]], output, generators, 0, 0.95)
+    found = pd.read_csv(output)
+    nulls = ["real images (32 px)", "real images (64 px)"]
+    assert found["generator"].unique().tolist() == [*nulls, "one", "two", "three"]
+    assert is_null(found["generator"]).tolist() == found["generator"].isin(nulls).tolist()
+    # Halves of whole images, the fewest of any halving.
+    halves = found[is_null(found["generator"]) & (found["class"] != "all")]
+    assert (halves["n_real"] % 1 == 0).all()
+    assert (halves["n_real"] + halves["n_synthetic"] <= 24).all()
 
 
 def test_alarm_needs_the_lower_limit_above_the_threshold():

@@ -8,11 +8,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from house import HOUSE, TINY, command, copy_house, environment, snakemake
+from house import HOUSE, TINY, command, copy_house, environment, planned, planned_files, snakemake
 from safetensors.torch import load_file
 
 from synthworth.generators import TRAINED
@@ -158,6 +159,49 @@ def test_kills_leave_the_final_checkpoint_as_it_would_have_been(finished, tmp_pa
     assert expected.keys() == found.keys()
     for name in expected:
         np.testing.assert_array_equal(expected[name], found[name])
+
+
+def test_copies_are_counted_and_then_kept_from_the_classifiers(finished, tmp_path):
+    house = copy_house(tmp_path)
+    shutil.copytree(finished / "results", house / "results", copy_function=shutil.copy2)
+    # Of eight images of each class six are training images, in other files.
+    train = house / "results/tiny/data/train"
+    pixels, rows = np.load(train / "images-32.npy"), pd.read_csv(train / "index.csv")
+    noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32), dtype=np.uint8)
+    for place, label in enumerate(("healthy", "viral")):
+        folder = house / "theirs" / label
+        folder.mkdir(parents=True)
+        copies = pixels[np.flatnonzero(rows["class"] == label)[:6], ..., 0]
+        for number, image in enumerate([*copies, *noise[2 * place : 2 * place + 2]]):
+            cv2.imwrite(str(folder / f"{number}.png"), image)
+    changes = {
+        "generators": {"ddpm": False, "theirs": {"method": "folder", "images": "theirs"}},
+        "arms": {"ddpm": False, "theirs": {"generator": "theirs", "per_class": [8]}},
+        "seeds": {"runs": [1]},
+    }
+
+    def study(mode):
+        (house / "mine.yaml").write_text(yaml.safe_dump(changes | {"memorization": {"filter_copies": mode}}))
+        return ["--configfile", TINY, "mine.yaml"]
+
+    golden = json.loads((Path(__file__).parent / "golden/copies.json").read_text())
+    scores = house / "results/tiny/scores"
+    assert planned(house, *study("flag")) == golden["flag"]
+    snakemake(house, "--cores", "2", *study("flag"))
+    flags = pd.read_csv(scores / "copies.csv")
+    assert (flags.groupby("class")["flagged"].agg(["sum", "count"]) == [6, 8]).all(axis=None)
+    assert (flags["flagged"] == (flags["similarity"] > 0.99)).all()
+    report = house / "results/tiny/report/index.html"
+    assert "stay in the training data: 12 of 16 (theirs)" in report.read_text()
+    assert set(pd.read_csv(scores / "runs.csv")["arm"]) == {"baseline", "theirs+8"}
+    # What was flagged is not looked for again.
+    assert planned(house, *study("drop")) == golden["drop"]
+    jobs = planned_files(house, *study("drop"))
+    trained_on = {file for rule, files, _ in jobs if rule == "train_classifier" for file in files}
+    assert {f"results/tiny/memorization/theirs/{label}/images-0-7.csv" for label in ("healthy", "viral")} < trained_on
+    snakemake(house, "--cores", "2", *study("drop"))
+    assert set(pd.read_csv(scores / "runs.csv")["arm"]) == {"baseline", "theirs+8-without_copies"}
+    assert "were kept from the classifiers: 12 of 16 (theirs)" in report.read_text()
 
 
 @pytest.mark.skipif(not CXR4.is_dir(), reason="the real chest X-rays are not here")

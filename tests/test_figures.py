@@ -11,6 +11,7 @@ from synthworth import figures, sheets
 from synthworth.cells import WITHOUT_COPIES
 from synthworth.figure_style import generator_looks, in_lines, save_figure
 from synthworth.inputs.report import FIGURE_SCORES as SCORES
+from synthworth.memorization.summaries import FALSE_ALARMS
 from synthworth.published import read_published
 from synthworth.shards import write_shard
 from synthworth.sheets import (
@@ -53,7 +54,7 @@ def comparisons(effects):
 def audits():
     """Scores of the audits, as few as a figure can have."""
     named = {"generator": "gan", "class": "viral", "step": 10, "selected": True}
-    measured = {"low": 0.1, "high": 0.9, "power": 0.5}
+    measured = {"low": 0.1, "high": 0.9, "power": 0.5, "copies": 1, "images": 6} | dict.fromkeys(FALSE_ALARMS, 0.1)
     selftest = {"metric": "fid", "extractor": "domain", "degradation": "blur", "class": "viral", "problem": ""}
     selftest |= {"n_synthetic": 9, "n_reference": 9}
     rated = {"mode": "single", "kit": "k", "item": "001", "repeats": "", "against": "", "class": "viral"}

@@ -10,21 +10,17 @@ from scipy.stats import t as student
 
 from synthworth.cells import read_scores
 from synthworth.errors import StudyError
-from synthworth.memorization.audit import (
-    Score,
-    _duplicates,
-    audit,
-    compare_real,
-    compare_synthetic,
-    compare_twins,
-)
+from synthworth.memorization.audit import Score, _duplicates, _set_score, audit
 from synthworth.memorization.collecting import collect_audits
-from synthworth.memorization.nearest import compare_features
+from synthworth.memorization.comparison import compare_real, compare_synthetic, compare_twins
+from synthworth.memorization.nearest import PARTS, WITHOUT_COLUMNS, _parts, compare_features
 from synthworth.memorization.outputs import read_reference, read_table, write_csv
 from synthworth.memorization.plants import STRENGTHS, plant_copies
 from synthworth.memorization.power import (
+    SET_SCORES,
     SHARES,
     Power,
+    Rate,
     SetPower,
     as_rows,
     calibrate,
@@ -33,7 +29,9 @@ from synthworth.memorization.power import (
     recalls,
     set_powers,
 )
+from synthworth.memorization.scores import subset_weights
 from synthworth.memorization.sets import ImageSet
+from synthworth.memorization.summaries import FALSE_ALARMS
 from synthworth.phantoms import draw_phantoms
 from synthworth.resizing import resize
 
@@ -137,6 +135,30 @@ def test_a_collapsed_generator_has_duplicates_but_no_copies(phantoms, judge):
     assert scores["duplicates"].reference < 0.1
     assert scores["flagged"].value == 0
     assert found.images["duplicate"].all()
+    assert found.images["repeated"].tolist() == [False] + [True] * 11
+
+
+def test_an_image_made_fifty_times_has_one_chance_to_be_like_a_training_image(phantoms, train, held_out, reference):
+    fresh = compare_synthetic(as_set(phantoms[FRESH]), train, held_out, 0)
+    repeated = fresh.loc[[0] * 50].assign(other_similarity=1.0, linked_similarity=[-1.0] + [1.0] * 49, similarity=1.0)
+    found = audit(repeated.reset_index(drop=True), reference, 0, trials=TRIALS)
+    flagged = found.scores[0]
+    assert (flagged.value, flagged.n, flagged.n_different) == (1, 50, 1)
+    assert flagged.p == pytest.approx(1 / 41)
+    # A copier of many images is another matter.
+    copies = repeated.assign(linked_similarity=np.tile([-1.0, 1.0], 25)).reset_index(drop=True)
+    assert audit(copies, reference, 0, trials=TRIALS).scores[0].p < 1e-9
+
+
+def test_a_generator_that_repeats_one_real_image_is_seldom_called_a_copier(phantoms, train, held_out, reference):
+    fresh = compare_synthetic(as_set(phantoms[FRESH]), train, held_out, 0)
+    copying = dict.fromkeys(("flagged", *SET_SCORES), 0)
+    for row in range(30):
+        repeated = fresh.loc[[row] * 20].assign(other_similarity=1.0, linked_similarity=[-1.0] + [1.0] * 19)
+        for score in audit(repeated.reset_index(drop=True), reference, 0, trials=20).scores[:-1]:
+            copying[score.name] += score.copying
+    # Of 30 at 5 % each, more than 4 come once in 150 times.
+    assert max(copying.values()) <= 4
 
 
 def test_duplicates_among_real_images_are_all_that_a_part_of_them_holds(phantoms, train):
@@ -147,8 +169,8 @@ def test_duplicates_among_real_images_are_all_that_a_part_of_them_holds(phantoms
     assert alike == {(a, b) for a in "012" for b in "012" if a != b}
     assert twins.groupby("image")["patient"].first().tolist() == ["a", "a", *"bcdef"]
     rates = [max(0, k if (k := len({0, 1, 2} & set(drawn))) > 1 else 0) / 4 for drawn in combinations(range(7), 4)]
-    images = pd.DataFrame({"duplicate": [True, True, False, False]})
-    alarm, power = calibrate(known([0.9, 0.99])), Power(0.5, 0.4, 0.6, 10, "")
+    images = pd.DataFrame({"duplicate": [True, True, False, False], "repeated": [False, True, False, False]})
+    alarm, power = calibrate(known([0.9, 0.99])), some_power(0.5)
     score = _duplicates(images, twins, alarm, power, seed=0, trials=4000)
     assert score.reference == pytest.approx(np.mean(rates), abs=0.015)
     # Of two pairs one, where 3.5 pairs of real images were seen, of which that share are.
@@ -157,7 +179,8 @@ def test_duplicates_among_real_images_are_all_that_a_part_of_them_holds(phantoms
     assert not score.copying
     assert _duplicates(images.assign(duplicate=False), twins, alarm, power, seed=0, trials=10).p == 1
     # Of an odd number all are duplicates in one pair.
-    assert _duplicates(pd.DataFrame({"duplicate": [True] * 3}), twins, alarm, power, seed=0, trials=10).p > 0
+    three = pd.DataFrame({"duplicate": [True] * 3, "repeated": [False, True, True]})
+    assert _duplicates(three, twins, alarm, power, seed=0, trials=10).p > 0
 
 
 def test_power_is_measured_through_the_same_pipeline(train, held_out, reference, judge, phantoms):
@@ -257,6 +280,10 @@ def test_what_is_expected_of_flags_is_what_held_out_images_give(judge, phantoms)
     assert scores["flagged"].reference_high == pytest.approx(np.quantile(counts, 0.975) / 30, abs=1e-9)
 
 
+def some_power(value):
+    return Power(value, 0.4, 0.6, 10, "a planted copy", 1, 1, Rate(0.05, 0.01, 0.1, 40))
+
+
 def known(scores, patients=None):
     return pd.DataFrame({"similarity": scores, "patient": range(len(scores)) if patients is None else patients})
 
@@ -321,6 +348,50 @@ def test_held_out_images_are_drawn_patient_by_patient():
     assert degrees == [7, 39]
 
 
+def test_intervals_cover_what_other_images_and_other_held_out_patients_score():
+    rng = np.random.default_rng(0)
+    train, patients = rng.normal(size=(100, 64)), [str(place) for place in range(30)]
+    values, ends = ({name: [] for name in SET_SCORES} for _ in range(2))
+    for draw in range(100):
+        held_out, synthetic = rng.normal(size=(30, 64)), 0.9 * rng.normal(size=(100, 64))
+        ours = compare_features(synthetic, train, held_out, patients, 0)
+        real = compare_features(held_out, train, held_out, patients, 0, held_out_queries=True)
+        ours, held = ours.assign(repeated=False), real.assign(patient=patients)
+        powers = set_powers(held, real, 100, seed=0, trials=2) if draw < 40 else {}
+        for name, found in values.items():
+            found.append(SET_SCORES[name](as_rows(ours), as_rows(real)))
+            if draw < 40:
+                score = _set_score(name, ours, held, powers[name], seed=draw, trials=20)
+                ends[name].append((score.low, score.high))
+    for name, found in values.items():
+        low, high = np.transpose(ends[name])
+        assert ((low <= np.mean(found)) & (np.mean(found) <= high)).mean() >= 0.8, name
+        # Normal ones are 3.9 wide.
+        assert np.mean(high - low) < 6 * np.std(found), name
+
+
+def test_parts_of_held_out_patients_are_left_out_as_if_they_had_never_been_there():
+    rng = np.random.default_rng(0)
+    queries, train, held_out = (rng.normal(size=(n, 3)) for n in (5, 90, 60))
+    patients = np.repeat([f"p{place}" for place in range(45)], [6] + [2] * 10 + [1] * 34)
+    found = compare_features(queries, train, held_out, patients, seed=1)
+    without = found.filter(WITHOUT_COLUMNS).to_numpy()
+    assert without.shape == (5, PARTS)
+    parts = _parts(np.unique(patients, return_inverse=True)[1], seed=1)
+    dealt = np.unique(np.c_[parts, np.unique(patients, return_inverse=True)[1]], axis=0)
+    assert len(dealt) == 45
+    assert set(np.bincount(dealt[:, 0])) == {2, 3}
+    size = 60 - np.bincount(parts).max()
+    distances = np.sort(np.linalg.norm(queries[:, None] - held_out, axis=2))
+    expected = [(row[: 60 - size + 1] * subset_weights(60, size, tail=0)).sum() for row in distances]
+    np.testing.assert_allclose(found["to_held_out"], expected, rtol=1e-3)
+    for part in range(PARTS):
+        kept = held_out[parts != part]
+        distances = np.sort(np.linalg.norm(queries[:, None] - kept, axis=2))
+        weights = subset_weights(len(kept), size, tail=0)
+        np.testing.assert_allclose(without[:, part], distances[:, : len(weights)] @ weights, rtol=1e-3)
+
+
 def test_intervals_leave_out_patients_as_a_whole(reference, train, held_out, phantoms):
     comparison = compare_synthetic(as_set(phantoms[FRESH]), train, held_out, 0)
     # Eight patients of five images each, alike in their distances.
@@ -337,7 +408,7 @@ def test_intervals_leave_out_patients_as_a_whole(reference, train, held_out, pha
 def test_p_is_the_share_of_trials_and_past_them_a_tail():
     rng = np.random.default_rng(0)
     null = np.sort(rng.normal(size=99))
-    own = SetPower(Power(0.5, 0.4, 0.6, 99, ""), pd.DataFrame(), null, 0.0, 0.0, 0.0, degrees=19)
+    own = SetPower(some_power(0.5), pd.DataFrame(), null, 0.0, 0.0, 0.0, degrees=19)
     assert own.p(null[4]) == pytest.approx(6 / 100)
     assert own.p(np.inf) == 1
     beyond = [own.p(null[0] - step) for step in (1e-9, 0.5, 2, 4)]
@@ -371,12 +442,37 @@ def test_power_of_whole_sets_grows_with_the_share_planted(judge, phantoms):
         assert own["share"].tolist() == list(SHARES)
         assert (own["power"].diff().dropna() >= -0.05).all()
         assert scores[name].power.value == own.set_index("share")["power"][0.1]
+        assert own["images"].tolist() == [30] * len(SHARES)
+        assert own["copies"].tolist() == [1, 2, 3, 6, 15, 30]
+        assert (scores[name].power.copies, scores[name].power.images) == (3, 30)
+        # Of 60 trials without copies not more than 3 may raise the alarm.
+        alarms = scores[name].power.false_alarms
+        assert alarms.value <= 3 / 60
+        expected = binomtest(round(60 * alarms.value), 60).proportion_ci(0.95, method="exact")
+        assert (alarms.low, alarms.high, alarms.n) == pytest.approx((expected.low, expected.high, 60))
     assert found.power[found.power["score"] == "gap"]["power"].iloc[-1] > 0.9
 
 
+def test_recall_is_told_with_the_false_alarm_rate_that_was_reached(judge, phantoms):
+    found, _ = judge(phantoms[FRESH])
+    summary, power = found.summary().set_index("score"), found.power.set_index("score")
+    # Asked for was 1 in 100; 40 patients cannot vouch for less than 1 in 41.
+    upper = binomtest(0, 40).proportion_ci(0.95, method="exact").high
+    for row in (summary.loc["flagged"], power.loc["flagged"].iloc[0], power.loc["named"].iloc[0]):
+        assert row[FALSE_ALARMS].tolist() == pytest.approx([1 / 41, 0, upper, 40])
+
+
+def test_a_tenth_of_a_few_images_is_one_of_them():
+    rows = clustered(8, 1, seed=0)
+    own = set_powers(rows, rows, 6, seed=0, trials=20)["gap"]
+    assert own.table["copies"].tolist() == [1, 1, 1, 1, 3, 6]
+    assert (own.table["images"] == 6).all()
+    assert (own.power.copies, own.power.images) == (1, 6)
+
+
 def test_no_score_without_power_and_none_that_is_not_finite():
-    power = Power(0.5, 0.4, 0.6, 10, "a planted copy")
-    numbers = {"value": 0.1, "low": 0.0, "high": 0.2, "n": 10, "reference": 0.0, "reference_low": 0.0}
+    power = some_power(0.5)
+    numbers = {"value": 0.1, "low": 0.0, "high": 0.2, "n": 10, "n_different": 9, "reference": 0.0, "reference_low": 0.0}
     numbers |= {"reference_high": 0.1, "n_reference": 20, "p": 0.5}
     Score("flagged", **numbers, power=power)
     with pytest.raises(TypeError):
@@ -504,6 +600,14 @@ def test_files_hold_what_was_found(tmp_path, phantoms, held_out):
     # An audit of what was read is that of what was written.
     found = audit(read_table(paths["synthetic"]), read, 0, [read], trials=20)
     pd.testing.assert_frame_equal(found.summary(), audit(comparison, reference, 0, [reference], trials=20).summary())
+    # Classes of one file may have held-out sets of other sizes.
+    few = compare_synthetic(synthetic, train, as_set(phantoms[100:106]), 0)
+    write_csv(pd.concat([comparison.assign(label="a"), few.assign(label="b")]), paths["synthetic"])
+    both = read_table(paths["synthetic"])
+    for label, own in (("a", comparison), ("b", few)):
+        again = both[both["label"] == label].drop(columns="label").reset_index(drop=True)
+        expected = audit(own, reference, 0, trials=20).summary()
+        pd.testing.assert_frame_equal(audit(again, reference, 0, trials=20).summary(), expected)
     write_csv(found.images, tmp_path / "images.csv")
     images = read_table(tmp_path / "images.csv")
     assert images["similar_image"].tolist()[:2] == ["NA", "007"]
@@ -544,8 +648,8 @@ def test_the_audits_of_a_study_are_adjusted_together_over_the_chosen_checkpoints
     # Of 0.01, 0.02, 0.04 and 0.3: times four, three, two and one.
     assert found.loc[found["selected"], "p_adjusted"].tolist() == pytest.approx([0.04, 0.3, 0.06, 0.08])
     assert found.loc[~found["selected"], "p_adjusted"].isna().all()
-    alarms = [tmp_path / f"alarms{place}.csv" for place in range(2)]
-    for path in alarms:
-        write_csv(pd.DataFrame({"class": ["NA"], "rate": 0.1}), path)
-    collect_audits([str(path) for path in alarms], str(tmp_path / "alarms.csv"))
-    assert read_table(tmp_path / "alarms.csv").columns.tolist() == ["class", "rate"]
+    powers = [tmp_path / f"power{place}.csv" for place in range(2)]
+    for path in powers:
+        write_csv(pd.DataFrame({"class": ["NA"], "power": 0.1}), path)
+    collect_audits([str(path) for path in powers], str(tmp_path / "power.csv"))
+    assert read_table(tmp_path / "power.csv").columns.tolist() == ["class", "power"]

@@ -1,3 +1,4 @@
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -5,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from synthworth.memorization import copies
 from synthworth.memorization.copies import most_similar, most_similar_others
@@ -128,14 +131,34 @@ def test_images_without_structure_are_like_each_other_and_nothing_else():
 
 def test_twins_are_found_within_a_set_and_no_image_is_its_own():
     images = np.concatenate([blobs(8), blobs(8)[2:3]])
-    scores, places = most_similar_others(as_set(images))
+    scores, places, linked = most_similar_others(as_set(images))
     assert places[[2, 8]].tolist() == [8, 2]
     assert scores[[2, 8]] == pytest.approx([1, 1], abs=1e-6)
     assert (np.delete(scores, [2, 8]) < 0.8).all()
     assert (places != np.arange(9)).all()
     alone = most_similar_others(as_set(images[:1]))
-    assert [values.tolist() for values in alone] == [[0.0], [-1]]
+    assert [values.tolist() for values in alone] == [[0.0], [-1], [-1.0]]
+    # The ninth is one with the third; the first with none before it.
+    assert linked[8] == scores[8]
+    assert linked[0] == -1
+    assert (linked[1:8] < 0.8).all()
     assert most_similar_others(as_set(images[[2, 8]]))[1].tolist() == [1, 0]
+
+
+def test_images_are_linked_with_earlier_ones_as_by_single_linkage():
+    rng = np.random.default_rng(0)
+    n, pairs = 12, np.array(list(combinations(range(12), 2)))
+    pairs = pairs[rng.permutation(len(pairs))[:30]]
+    scores = rng.uniform(size=30).round(2)
+    linked = copies._linked(pairs[:, 0], pairs[:, 1], scores, n)
+    assert linked[0] == -1
+    for threshold in np.linspace(-0.5, 1, 31):
+        kept = scores > threshold
+        graph = coo_matrix((np.ones(kept.sum()), pairs[kept].T), shape=(n, n))
+        groups, own = connected_components(graph, directed=False)
+        assert (linked <= threshold).sum() == groups
+        first = [place for place in range(n) if own[place] not in own[:place]]
+        assert np.flatnonzero(linked <= threshold).tolist() == first
 
 
 def test_thumbnails_of_the_same_training_images_are_made_once():

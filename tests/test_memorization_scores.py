@@ -3,8 +3,9 @@ from math import comb
 import numpy as np
 import pytest
 from scipy.stats import binomtest, mannwhitneyu, norm
+from scipy.stats import t as student
 
-from synthworth.memorization.scores import authentic, c_t, clopper_pearson, gap, subset_weights
+from synthworth.memorization.scores import authentic, c_t, clopper_pearson, gap, gap_interval, subset_weights
 
 
 def test_authentic_is_farther_than_the_nearest_image_is_from_its_own_nearest():
@@ -53,6 +54,23 @@ def test_gap_is_minus_1_for_copies_and_changes_sign_with_its_sets():
     assert gap(np.zeros(30), b) == -1
     assert gap(a, b) == pytest.approx(-gap(b, a), abs=1e-15)
     assert gap(a, b) == pytest.approx((a.mean() - b.mean()) / (a.mean() + b.mean()), rel=1e-12)
+
+
+def test_the_interval_of_the_gap_leaves_out_each_image_and_each_part():
+    rng = np.random.default_rng(0)
+    train, held_out, without = rng.gamma(9, size=7), rng.gamma(9, size=7), rng.gamma(9, size=(7, 5))
+    ours = [gap(np.delete(train, place), np.delete(held_out, place)) for place in range(7)]
+    theirs = [gap(train, part) for part in without.T]
+    variance = 6 / 7 * np.sum((ours - np.mean(ours)) ** 2) + 4 / 5 * np.sum((theirs - np.mean(theirs)) ** 2)
+    reach = student.ppf(0.975, 4) * np.sqrt(variance)
+    value = gap(train, held_out)
+    expected = (value - reach, value + reach)
+    assert gap_interval(train, held_out, without) == pytest.approx(expected, rel=1e-12)
+    assert gap_interval(train[:1], held_out[:1], without[:1]) == (-1, 1)
+    zeros = np.zeros(3)
+    assert gap_interval(zeros, zeros, np.zeros((3, 2))) == (0, 0)
+    # One image may be all there is to a mean.
+    assert gap_interval(np.array([0, 2.0]), np.array([0, 1.0]), np.zeros((2, 2)))[1] == 1
 
 
 @pytest.mark.parametrize(("total", "size"), [(10, 3), (10, 10), (10, 1), (60, 7)])

@@ -14,7 +14,15 @@ from synthworth import fidelity
 from synthworth.errors import StudyError
 from synthworth.images import decode, fit_image
 from synthworth.metric_selftest import degradations
-from synthworth.metric_selftest.degradations import COMPOSITIONS, KINDS, MODES, NOISE, degrade, replaced_rows
+from synthworth.metric_selftest.degradations import (
+    COMPOSITIONS,
+    KINDS,
+    MODES,
+    NOISE,
+    PIXELS,
+    degrade_pixels,
+    replaced_rows,
+)
 from synthworth.metric_selftest.expectations import EXPECTATIONS
 from synthworth.metric_selftest.figure import figure_selftest
 from synthworth.metric_selftest.responses import RESPONSE_COLUMNS, VALUE_COLUMNS, _halves, judge, selftest
@@ -54,30 +62,41 @@ def values(xrays):
     return selftest(*xrays, METRICS, {"simple": simple_features}, seed=0, images_per_half=40)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_severity_0_changes_nothing_and_the_shape_stays(kind):
-    images, others = pictures(12), pictures(5, seed=1)
-    np.testing.assert_array_equal(degrade(images, kind, 0, 0, others), images)
+@pytest.mark.parametrize("kind", PIXELS)
+def test_severity_0_changes_no_pixel_and_the_shape_stays(kind):
+    images = pictures(12)
+    np.testing.assert_array_equal(degrade_pixels(images, kind, 0, 0), images)
     for severity in (0.3, 1):
-        spoilt = degrade(images, kind, severity, 0, others)
+        spoilt = degrade_pixels(images, kind, severity, 0)
         assert spoilt.shape == images.shape
         assert spoilt.dtype == np.uint8
-        np.testing.assert_array_equal(spoilt, degrade(images, kind, severity, 0, others))
+        np.testing.assert_array_equal(spoilt, degrade_pixels(images, kind, severity, 0))
         assert (spoilt != images).any()
     assert (images == pictures(12)).all()
 
 
+@pytest.mark.parametrize("kind", COMPOSITIONS)
+def test_severity_0_replaces_no_image(kind):
+    np.testing.assert_array_equal(replaced_rows(12, kind, 0, 0, others=5), np.arange(12))
+    for severity in (0.3, 1):
+        rows = replaced_rows(12, kind, severity, 0, others=5)
+        np.testing.assert_array_equal(rows, replaced_rows(12, kind, severity, 0, others=5))
+        assert (rows != np.arange(12)).any()
+
+
 def test_blur_takes_detail_and_noise_adds_as_much_as_it_says():
     images = pictures(6, 64)
-    detail = [np.abs(np.diff(degrade(images, "blur", s, 0).astype(int), axis=2)).mean() for s in (0, 0.25, 0.5, 1)]
+    detail = [
+        np.abs(np.diff(degrade_pixels(images, "blur", s, 0).astype(int), axis=2)).mean() for s in (0, 0.25, 0.5, 1)
+    ]
     assert detail == sorted(detail, reverse=True)
     flat = np.full((3, 64, 64, 3), 128, np.uint8)
     for severity in (0.25, 0.5):
-        noisy = degrade(flat, "noise", severity, 0).astype(float) - 128
+        noisy = degrade_pixels(flat, "noise", severity, 0).astype(float) - 128
         assert noisy.std() == pytest.approx(severity * NOISE, rel=0.02)
         assert (noisy == noisy[..., :1]).all()
-    assert (degrade(flat, "noise", 1, 0)[0] != degrade(flat, "noise", 1, 0)[1]).any()
-    assert (degrade(flat, "noise", 1, 0) != degrade(flat, "noise", 1, 1)).any()
+    assert (degrade_pixels(flat, "noise", 1, 0)[0] != degrade_pixels(flat, "noise", 1, 0)[1]).any()
+    assert (degrade_pixels(flat, "noise", 1, 0) != degrade_pixels(flat, "noise", 1, 1)).any()
 
 
 @pytest.mark.parametrize("kind", COMPOSITIONS)
@@ -99,28 +118,29 @@ def test_the_share_that_is_replaced_grows_and_holds_the_smaller_ones(kind):
 
 
 def test_copies_of_a_reference_as_large_are_the_reference():
-    images, others = pictures(8), pictures(8, seed=1)
-    spoilt = degrade(images, "copies", 1, 0, others)
-    assert sorted(x.tobytes() for x in spoilt) == sorted(x.tobytes() for x in others)
+    assert sorted(replaced_rows(8, "copies", 1, 0, others=8)) == list(range(8, 16))
 
 
 @pytest.mark.parametrize(
-    ("kind", "images", "problem"),
+    ("kind", "n", "problem"),
     [
-        ("class_mix", pictures(3), "no images of another class"),
-        ("copies", pictures(3), "no reference images"),
-        ("mode_drop", pictures(3)[:0], "no images"),
+        ("class_mix", 3, "no images of another class"),
+        ("copies", 3, "no reference images"),
+        ("mode_drop", 0, "no images"),
     ],
 )
-def test_there_must_be_something_to_degrade_with(kind, images, problem):
+def test_there_must_be_something_to_degrade_with(kind, n, problem):
     with pytest.raises(StudyError, match=problem):
-        degrade(images, kind, 0.5, 0, None)
+        replaced_rows(n, kind, 0.5, 0)
 
 
 def test_unknown_kinds_and_severities_are_refused():
-    for arguments in [("fog", 0.5), ("blur", 1.5), ("mode_drop", -0.1)]:
+    for arguments in [("fog", 0.5), ("blur", 1.5), ("mode_drop", 0.5)]:
         with pytest.raises(ValueError, match="none of|lies in"):
-            degrade(pictures(3), *arguments, 0)
+            degrade_pixels(pictures(3), *arguments, 0)
+    for arguments in [("fog", 0.5), ("mode_drop", -0.1), ("blur", 0.5)]:
+        with pytest.raises(ValueError, match="none of|lies in"):
+            replaced_rows(3, *arguments, 0, others=3)
 
 
 def test_halves_share_no_patient_and_are_equal():
@@ -158,6 +178,17 @@ def test_fid_against_the_training_images_rewards_copies_and_vendi_does_not_see_t
     assert copies.loc["fid", "responds"] == "yes"
     assert copies.loc["fid", "at_worst"] == pytest.approx(0, abs=1e-6)
     assert copies.loc["vendi", "responds"] == "not meant to"
+
+
+def test_both_ms_ssims_see_dropped_modes_on_real_xrays(xrays):
+    images, classes, patients = (part[::4] for part in xrays)
+    metrics = ["ms_ssim", "prompt_ms_ssim"]
+    found = selftest(images, classes, patients, metrics, {}, seed=0, severities=(0.5, 1), images_per_half=8)
+    judged = judge(found).set_index(["metric", "degradation"])["responds"]
+    for metric in metrics:
+        assert judged[metric, "mode_drop"] == "yes"
+        assert set(judged[metric].drop("mode_drop")) == {"not meant to"}
+        assert len(judged[metric]) == len(KINDS)
 
 
 def test_ms_ssim_sees_dropped_modes():
@@ -301,7 +332,19 @@ def test_figure_has_a_panel_per_metric_and_degradation(values):
     expected = values[(values["metric"] == "fid") & (values["degradation"] == "blur")].groupby("severity")["value"]
     np.testing.assert_allclose(mean, expected.mean())
     assert panels[-1, 1].get_xticklabels()[-1].get_text() == f"{degradations.NOISE:g}"
-    assert "Study demo." in figure.get_supxlabel().replace("\n", " ")
+    note = figure.get_supxlabel().replace("\n", " ")
+    assert "Study demo." in note
+    told = "recall (blur, noise, class mix-up): asks how far the images spread, not how real they are"
+    assert told in note
+    assert "precision (mode drop), density (mode drop): asks whether each image is plausible" in note
+
+
+def test_the_page_gives_every_reason_for_which_a_metric_does_not_respond():
+    page = " ".join((Path(__file__).parents[1] / "docs/fidelity.md").read_text().split())
+    for metric, kinds in EXPECTATIONS.items():
+        for one in kinds.values():
+            assert one.direction or f"`{metric}`" in page
+            assert one.direction or one.reason in page
 
 
 def test_figure_without_values_says_so():

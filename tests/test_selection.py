@@ -162,6 +162,12 @@ def test_floors_are_of_real_images_alone_and_stand_beside_the_scores(tmp_path):
     floors = pd.read_csv(tmp_path / "floor.csv", keep_default_na=False)
     assert list(floors.columns) == list(FLOOR_COLUMNS)
     assert floors["class"].tolist() == ["NA", "b"]
+    measure_floor("fid", *files, measure | {"reference": "select"}, ["NA", "b"], 12, None, replicates=30, seed=1)
+    apart = pd.read_csv(tmp_path / "floor.csv", keep_default_na=False)
+    # Against all 8 held-out images of a class, at the scores' own numbers.
+    assert apart[["floor_n_synthetic", "floor_n_reference"]].to_numpy().tolist() == [[12, 8]] * 2
+    assert (apart["floor"] != floors["floor"]).all()
+    floors.to_csv(tmp_path / "floor.csv", index=False)
     # 20 images of a class, all but those of a patient on both sides: not 12 against 8, but parts of both.
     assert (floors["floor_n_synthetic"] < 12).all()
     assert (floors["floor_n_reference"] < 8).all()

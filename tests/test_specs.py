@@ -31,8 +31,9 @@ def test_generators_stand_in_the_order_of_their_files():
         assert all(f"/synthesis/{name}/" in shard for shard in own)
     detected = inputs.detected(nothing)
     generators = json.loads(specs.detect_synthetic(nothing))["generators"]
-    for (name, places), selection in zip(generators, detected["selections"], strict=True):
+    for (name, size, places), selection in zip(generators, detected["selections"], strict=True):
         assert f"/{name}/" in selection
+        assert size == study.size(name)
         for checkpoint, place in places.items():
             scope, step = checkpoint.split("/")
             assert f"/fidelity/{name}/{scope}/step-{step}/" in detected["features"][place]

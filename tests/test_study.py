@@ -218,6 +218,6 @@ def test_prompts_from_texts_need_a_text_for_each_image(tmp_path):
 def test_the_published_protocol_selects_on_the_reported_split():
     assert study().selection_split == "select"
     splits = {"fractions": {"train": 0.8, "test": 0.2, "select": 0.0}}
-    paper = study(protocol="paper", splits=splits, fidelity={"metrics": {"fid": {}}})
+    paper = study(protocol="paper", splits=splits, fidelity={"metrics": {"fid": {}}, "selection": "fid"})
     assert paper.selection_split == "test"
     assert paper.splits == ["train", "test"]

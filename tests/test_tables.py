@@ -13,6 +13,7 @@ from synthworth.inputs.report import TABLE_SCORES as SCORES
 from synthworth.published import read_published, write_published
 from synthworth.tables import TABLES, papers, ratings, render_table
 from synthworth.tables import fidelity as tables_fidelity
+from synthworth.tables.layout import mean_and_sd, number
 from synthworth.tables.typesetting import escape_latex, escape_markdown, write_table
 
 FOLDER = Path(__file__).parents[1] / "resources/published"
@@ -318,6 +319,27 @@ def test_any_text_survives_all_formats(tmp_path):
     assert r"n\_1 $\pm$ 2" in latex.read_text()
     assert '<th>Class_1</th><th class="number">n &amp; m</th>' in html.read_text()
     assert '<tr><td>a|b</td><td class="number">12.0</td></tr>' in html.read_text()
+
+
+def test_numbers_that_round_to_zero_have_no_minus():
+    assert [number(-0.004), number(-0.004, signed=True), number(-0.4, 0), number(np.nan)] == ["0.00", "+0.00", "0", ""]
+    assert [number(-1.5), number(-1.5, signed=True), number(1.25, 1)] == ["-1.50", "-1.50", "1.2"]
+    assert mean_and_sd(pd.Series({"mean": -0.001, "sd": 0.5, "n": 3})) == "0.00 ± 0.50"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (4e-4, "0.00040 [-0.00120, 0.00200]"),
+        (-4e-4, "-0.00040 [-0.00120, 0.00200]"),
+        (-2.4e-11, "0.000 [-0.001, 0.002]"),
+        (0.0123, "0.012 [-0.001, 0.002]"),
+    ],
+)
+def test_small_scores_keep_two_digits(value, shown, fidelity):
+    scores = fidelity.assign(value=value, low=-1.2e-3, high=2e-3, n_synthetic=50)
+    cells = tables_fidelity.fidelity(scores).frame.set_index("Generator")["viral"]
+    assert set(cells) == {shown}
 
 
 def test_hyphens_become_minus_signs_before_numbers_only():

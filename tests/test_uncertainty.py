@@ -246,3 +246,25 @@ def test_floor_of_too_few_real_images_is_an_error():
         floor(prdc.prdc, features(10), 50, 50, has_reference=True, replicates=3, seed=0)
     with pytest.raises(StudyError, match="0 image"):
         floor(kid.kid, features(0), 50, 50, has_reference=True, replicates=3, seed=0)
+
+
+def test_floor_against_held_out_images_is_what_training_images_score():
+    train, held_out = features(60), features(12, seed=1, shift=0.5)
+    seen = []
+
+    def watched(x, y):
+        seen.append(len(y))
+        np.testing.assert_array_equal(x, held_out)
+        assert np.isin(y[:, 0], train[:, 0]).all()
+        return difference(x, y)
+
+    options = {"has_reference": True, "replicates": 50, "seed": 0, "held_out": held_out}
+    found = floor(watched, train, 20, 12, **options)
+    assert set(seen) == {20}
+    assert (found.n_synthetic, found.n_reference) == (20, 12)
+    assert found.median[0] == pytest.approx(difference(held_out, train), abs=0.1)
+    assert np.unique(found.values).size == 50
+    prepared = floor(kid.kid, train, 20, 12, **options, prepare=kid.on_subsets)
+    np.testing.assert_allclose(prepared.values, floor(kid.kid, train, 20, 12, **options).values, rtol=1e-9)
+    # Too few training images: as many as there are.
+    assert floor(kid.kid, train[:8], 20, 12, **options).n_synthetic == 8

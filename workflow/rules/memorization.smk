@@ -83,7 +83,7 @@ rule collect_memorization:
     log:
         "results/{study}/logs/collect_memorization/{audited}.log",
     wildcard_constraints:
-        audited="summary|power|alarms",
+        audited="summary|power",
     conda:
         "../envs/stats.yaml"
     params:

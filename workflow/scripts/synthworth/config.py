@@ -13,6 +13,8 @@ import yaml
 
 from synthworth.errors import StudyError
 
+# How `off` can reach `memorization.filter_copies`: a bare one is false in YAML, and one on a command line is text.
+OFF = ("off", "no", "false")
 # Where entries have names of the user's choice; `defaults` under them is no entry.
 ENTRIES = [("generators",), ("classifiers",), ("arms",), ("fidelity", "extractors"), ("fidelity", "metrics")]
 
@@ -23,7 +25,7 @@ def compose(default: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     Settings are replaced at any depth. Of named entries, those that the changes name are the ones that stay; where
     the changes name none (or only `defaults`), all stay. An entry that is `false` goes, and counts as not named. Each
     entry starts from `defaults` of its section. Arms that the user does not name go with the generator that they lean
-    on; those of other classifiers run on all chosen ones.
+    on; those of other classifiers run on all chosen ones. An `off` is one in each of its spellings (`OFF`).
     """
     config = _merge(default, changes)
     for path in ENTRIES:
@@ -36,6 +38,9 @@ def compose(default: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
             elif name not in chosen:
                 del section[name]
     _drop_orphans(config, _named(_at(changes, ("arms",))))
+    memorization = _at(config, ("memorization",))
+    if str(memorization.get("filter_copies")).lower() in OFF:
+        memorization["filter_copies"] = "off"
     return config
 
 

@@ -230,7 +230,7 @@ def _unknown_names(config: Config) -> Iterator[str]:
         yield from _check(f"fidelity.metrics.{name}.extractor", used, "fidelity.extractors", extractors)
         if metric["metric"] == "prdc" and config["fidelity"]["images"] < LEAST_NEIGHBOURS:
             yield f"fidelity.images: prdc (fidelity.metrics.{name}) looks at neighbours; it needs {LEAST_NEIGHBOURS}"
-    if config["memorization"]["filter_copies"] and not config["splits"]["fractions"].get("select"):
+    if config["memorization"]["filter_copies"] != "off" and not config["splits"]["fractions"].get("select"):
         yield "memorization.filter_copies: copies are told by images held out in a split `select`, and there is none"
     looking = {"fidelity.detector": config["fidelity"]["detector"], "memorization": config["memorization"]}
     for key, section in looking.items():

@@ -21,6 +21,7 @@ from synthworth.figure_style import (
     without_scores,
     write_note,
 )
+from synthworth.floors import smaller_floors
 
 FLOOR = {"linestyle": ":", "linewidth": 0.9}
 
@@ -79,7 +80,7 @@ def _curves(scores: pd.DataFrame, generators: Sequence[str] | None, note: str) -
         if "floor" in scores and scores["floor"].notna().any():
             handles.append(Line2D([], [], color="#333333", **FLOOR, label="real against real"))
         figure.legend(handles=handles, loc="outside upper center", ncols=min(6, len(handles)))
-        write_note(figure, note)
+        write_note(figure, " ".join(filter(None, [smaller_floors(scores), note])))
     return figure
 
 

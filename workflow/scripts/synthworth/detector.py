@@ -36,8 +36,9 @@ FOLDS = 5
 STANDARD_ERROR_FACTOR = 1.5
 COLUMNS = ("class", "auroc", "low", "high", "n_real", "n_real_groups", "n_synthetic", "n_synthetic_groups", "folds")
 ALL = "all"
-# In place of a generator: real images against other real ones.
+# In place of a generator, with their size in pixels: real images against other real ones.
 NULL = "real images"
+COUNTS = ["n_real", "n_real_groups", "n_synthetic", "n_synthetic_groups", "folds"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def detect_synthetic(
     selections: Sequence[str | Path],
     features: Sequence[str | Path],
     output: str | Path,
-    generators: Sequence[tuple[str, Mapping[str, int]]],
+    generators: Sequence[tuple[str, int, Mapping[str, int]]],
     seed: int,
     confidence: float,
 ) -> None:
@@ -143,13 +144,17 @@ def detect_synthetic(
 
     One per generator, in its order: `references`, features (npz) of real images that no generator saw, rendered at the
     size of the generator's images, so that both were resized from there; `selections`, the files of chosen
-    checkpoints; and `generators`, their names, each with the places of its checkpoints (`<scope>/<step>`) in the list
-    of files `features`. Rows of the generator `real images` are the null: the mean over halvings of the first
-    reference, empty where its images are too few to be halved. So are the rows of a generator where they are too few.
+    checkpoints; and `generators`, their names, each with that size and the places of its checkpoints
+    (`<scope>/<step>`) in the list of files `features`. Rows of the generator `real images (<size> px)`, before all
+    others, are the null at each size: means over halvings of the real images, with the fewest images of any, empty
+    where they are too few to be halved. So are the rows of a generator where they are too few.
     """
-    null = _null(_feature_set(load_features(Path(references[0]))), seed, confidence)
-    frames = [null.assign(generator=NULL)]
-    for (generator, places), reference, selection in zip(generators, references, selections, strict=True):
+    by_size = {size: reference for (_, size, _), reference in zip(generators, references, strict=True)}
+    frames = [
+        _null(_feature_set(load_features(Path(reference))), seed, confidence).assign(generator=f"{NULL} ({size} px)")
+        for size, reference in by_size.items()
+    ]
+    for (generator, _, places), reference, selection in zip(generators, references, selections, strict=True):
         real, parts = _feature_set(load_features(Path(reference))), []
         for name, choice in read_selection(selection).items():
             file = features[places[f"{choice['scope']}/{choice['step']}"]]
@@ -175,7 +180,13 @@ def _null(real: FeatureSet, seed: int, confidence: float) -> pd.DataFrame:
     except StudyError as error:
         print(error, flush=True)
         return pd.DataFrame([{"class": ALL}], columns=list(COLUMNS))
-    return halves.groupby("class", sort=False)[list(COLUMNS[1:])].mean().reset_index()
+    told = dict.fromkeys(["auroc", "low", "high"], "mean") | dict.fromkeys(COUNTS, "min")
+    return halves.groupby("class", sort=False).agg(told).reset_index()[list(COLUMNS)]
+
+
+def is_null(generators: pd.Series) -> pd.Series:
+    """Which rows of `detect_synthetic` are of real images against each other; no generator's name holds a space."""
+    return generators.str.startswith(f"{NULL} (")
 
 
 def alarm(detection: pd.DataFrame, generator: str, threshold: float = 0.75) -> str:

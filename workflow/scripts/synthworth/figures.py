@@ -170,8 +170,8 @@ def figure_effects(
             for ends, width in ((together, 0.7), ([row.low, row.high], 2.0)):
                 axes.plot(ends, [height, height], color=colour, linewidth=width, solid_capstyle="butt")
             axes.plot([row.effect], [height], color=colour, marker=marker, markersize=6, linestyle="none")
-            interval = "" if pd.isna(together).any() else " [{:+.2f}, {:+.2f}]".format(*together)
-            texts.append(f"{row.effect:+.2f}{interval}".replace("-", "−"))
+            interval = "" if pd.isna(together).any() else " [{:+z.2f}, {:+z.2f}]".format(*together)
+            texts.append(f"{row.effect:+z.2f}{interval}".replace("-", "−"))
         axes.set_yticks(heights, effects["arm"])
         axes.set_ylim(heights[-1] + 0.7, -0.7)
         axes.tick_params(axis="y", length=0)

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from synthworth import VERSION
 from synthworth.contradictions import LAST
-from synthworth.detector import NULL, alarm
+from synthworth.detector import alarm, is_null
 from synthworth.figure_style import METRIC_NAMES
 from synthworth.files import replacing
 from synthworth.protocols import PROTOCOLS
@@ -156,7 +156,7 @@ def _alarms(detection: str | None, threshold: float) -> list[str]:
     if detection is None:
         return []
     found = pd.read_csv(detection, dtype={"generator": str, "class": str}, keep_default_na=False, na_values=[""])
-    own = found[found["generator"] != NULL].groupby("generator", sort=False)
+    own = found[~is_null(found["generator"])].groupby("generator", sort=False)
     return [warning for name, rows in own if (warning := alarm(rows, name, threshold))]
 
 

@@ -45,6 +45,7 @@ SCORE_COLUMNS = (
 )
 # The floor of a metric of pairs of images is measured among so many times the images of a set.
 PAIRED = 3
+TRAIN = "train"
 FLOOR_COLUMNS = ("class", *MEASURE_COLUMNS, "floor", "floor_high", "floor_n_synthetic", "floor_n_reference")
 
 
@@ -146,30 +147,32 @@ def measure_floor(
     `floor` is the metric's median, `floor_high` its 95 % quantile, over random disjoint sets of the real training
     images, in the numbers of a checkpoint's scores or, where there are too few, in the same proportion: those used
     stand beside it; empty where the metric is not defined on so few. `images` (uint8 array file) and its `index` (CSV),
-    or `features`, are read, as the metric asks; of `reference`, the features that scores are held against, only how
-    many there are. Real images have no prompts: those of a class are taken as of one.
+    or `features`, are read, as the metric asks, and `reference`, the features that scores are held against. Where
+    those are the training images too, only their number counts; held-out ones are what sets of training images are
+    held against. Real images have no prompts: those of a class are taken as of one.
     """
     module = metric_module(metric)
     real = _read(features, "features") if module.READS == "features" else _read_split(images, index)
-    held_against = load_features(reference).labels if module.HAS_REFERENCE else np.array([])
+    held_against = _read(reference, "features") if module.HAS_REFERENCE else None
     rows = []
     for name in classes:
         # All pairs of many images would take hours.
         most = PAIRED * synthetic_images if module.READS != "features" else None
         own, patients = _of_class(real, name, most)
-        n_reference = len(np.flatnonzero(held_against == name)[:reference_images])
+        others = None if held_against is None else _of_class(held_against, name, reference_images)[0]
         shared = {"class": name} | _measure(names)
         try:
             lowest = floor(
                 getattr(module, metric),
                 own,
                 synthetic_images,
-                n_reference,
+                0 if others is None else len(others),
                 has_reference=module.HAS_REFERENCE,
                 replicates=replicates,
                 seed=seed,
                 prepare=module.on_subsets,
                 patients=patients,
+                held_out=others if names.get("reference", TRAIN) != TRAIN else None,
             )
         except StudyError as error:
             print(f"class {name}: {error}", flush=True)

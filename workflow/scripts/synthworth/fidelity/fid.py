@@ -24,8 +24,8 @@ SCALES = ("positive",)
 def fid(reference: np.ndarray, synthetic: np.ndarray) -> float:
     """The Fréchet distance of two sets of features, float32 or float64 [n, d] each, computed in float64.
 
-    Symmetric; 0 for identical sets, up to rounding of 1e-12 of the features' total variance. StudyError for fewer
-    than 2 rows, different d, or a value that is not finite.
+    Symmetric, never negative; 0 for equal sets up to rounding of 1e-12 of the features' total variance. StudyError for
+    fewer than 2 rows, different d, or a value that is not finite.
     """
     check_features("FID", 2, reference=reference, synthetic=synthetic)
     means, centred = zip(*(_centred(x) for x in (reference, synthetic)), strict=True)
@@ -34,7 +34,7 @@ def fid(reference: np.ndarray, synthetic: np.ndarray) -> float:
     if min(len(a), len(b)) > a.shape[1]:
         a, b = _triangular(a), _triangular(b)
     root = np.linalg.svd(a @ b.T, compute_uv=False).sum()
-    return float(np.sum((means[0] - means[1]) ** 2) + variances - 2 * root)
+    return _distance(np.sum((means[0] - means[1]) ** 2), variances, root)
 
 
 def on_subsets(reference: np.ndarray, synthetic: np.ndarray) -> Callable[[np.ndarray, np.ndarray], float]:
@@ -58,9 +58,14 @@ def on_subsets(reference: np.ndarray, synthetic: np.ndarray) -> Callable[[np.nda
         variances = sum((np.trace(g) - g.sum() / len(g)) / (len(g) - 1) for g in (a, b))
         centred = c - c.mean(axis=0) - c.mean(axis=1, keepdims=True) + c.mean()
         root = np.linalg.svd(centred, compute_uv=False).sum() / np.sqrt((len(a) - 1) * (len(b) - 1))
-        return float(means + variances - 2 * root)
+        return _distance(means, variances, root)
 
     return value
+
+
+def _distance(means: float, variances: float, root: float) -> float:
+    """The distance from its parts. It is a square: what is below 0 is the rounding of a difference of large numbers."""
+    return max(0.0, float(means + variances - 2 * root))
 
 
 def _centred(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -111,8 +111,13 @@ def floor(
     quantile: float = 0.95,
     prepare: Callable[..., Metric] | None = None,
     patients: np.ndarray | None = None,
+    held_out: np.ndarray | None = None,
 ) -> Floor:
     """A metric between disjoint random parts of `real` images, or of one part for a metric without a reference.
+
+    With `held_out`, real images of other patients, parts of `real` are held against all of those: as a generator is
+    whose images are the training images, at best. (Not parts of the held-out ones against each other, of which there
+    are too few.)
 
     The parts have `n_synthetic` and `n_reference` images (the latter is 0 without a reference) as far as there are
     that many; otherwise both are made smaller by one factor, and the numbers used are returned: a floor at smaller n is
@@ -120,6 +125,12 @@ def floor(
     above `upper` in a share 1 - `quantile` of cases. Without a reference, parts that are most of the images overlap,
     and spread less than sets of new patients would. StudyError from the function where the parts are too small for it.
     """
+    rng = np.random.default_rng(named_seed(seed, "floor"))
+    if held_out is not None:
+        evaluate, n_synthetic = _evaluation(function, prepare, (held_out, real)), min(n_synthetic, len(real))
+        everyone = np.arange(len(held_out))
+        parts = [np.sort(rng.permutation(len(real))[:n_synthetic]) for _ in range(replicates)]
+        return _floor([evaluate(everyone, part) for part in parts], n_synthetic, len(held_out), quantile)
     evaluate = _evaluation(function, prepare, (real, real) if has_reference else (real,))
     groups = np.arange(len(real)) if patients is None else np.unique(patients, return_inverse=True)[1]
     # Images of one patient that straddle the parts are left out, of the largest at most all but one.
@@ -127,7 +138,6 @@ def floor(
     wanted = n_synthetic + n_reference if has_reference else n_synthetic
     share = min(1.0, max(len(real) - spare, 0) / wanted)
     first, second = int(share * n_synthetic + 1e-9), int(share * n_reference + 1e-9) if has_reference else 0
-    rng = np.random.default_rng(named_seed(seed, "floor"))
     values = []
     for _ in range(replicates):
         order = _shuffled(groups, rng)
@@ -135,8 +145,12 @@ def floor(
         others = order[first:]
         others = others[~np.isin(groups[others], groups[fake])][:second]
         values.append(evaluate(np.sort(others), np.sort(fake)) if has_reference else evaluate(np.sort(fake)))
-    values = np.array(values)
-    return Floor(first, second, values, np.median(values, axis=0), np.quantile(values, quantile, axis=0))
+    return _floor(values, first, second, quantile)
+
+
+def _floor(values: Sequence[np.ndarray], n_synthetic: int, n_reference: int, quantile: float) -> Floor:
+    found = np.array(values)
+    return Floor(n_synthetic, n_reference, found, np.median(found, axis=0), np.quantile(found, quantile, axis=0))
 
 
 class _Scales:

@@ -127,7 +127,7 @@ class ReportInputs(StudyPaths):
             return bool(self.study.ratings) if modes is None else not modes.isdisjoint(self.study.rated_modes())
         if self.study.pools(study) and name in OF_PARTS:
             return False
-        if name == "copies.csv" and not self.config["memorization"]["filter_copies"]:
+        if name == "copies.csv" and self.config["memorization"]["filter_copies"] == "off":
             return False
         if name == "external.csv" and not self.study.external:
             return False

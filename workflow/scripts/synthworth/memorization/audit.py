@@ -1,6 +1,6 @@
 """The audit of one generator and class: which images are copies, and what the whole set says of memorisation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -9,11 +9,9 @@ from scipy.stats import betabinom
 
 from synthworth.errors import StudyError
 from synthworth.fidelity.uncertainty import interval
-from synthworth.memorization.copies import most_similar, most_similar_others, similar_others
-from synthworth.memorization.nearest import compare_features
-from synthworth.memorization.plants import plant_copies
+from synthworth.memorization.comparison import Reference
+from synthworth.memorization.nearest import WITHOUT_COLUMNS
 from synthworth.memorization.power import (
-    SET_LEVEL,
     SET_SCORES,
     Alarm,
     Power,
@@ -25,38 +23,16 @@ from synthworth.memorization.power import (
     recalls,
     set_powers,
 )
-from synthworth.memorization.scores import authentic, clopper_pearson
-from synthworth.memorization.sets import ImageSet, check_sets, subset
+from synthworth.memorization.scores import authentic, clopper_pearson, gap_interval
+from synthworth.memorization.summaries import FALSE_ALARMS, LEVEL
 from synthworth.seeds import seed as seed_of
 
-COMPARISON_COLUMNS = [
-    *("image", "patient", "nearest_image", "nearest_patient", "distance", "own_distance", "to_train", "to_held_out"),
-    *("cell", "similar_image", "similar_patient", "similarity"),
-]
-TWIN_COLUMNS = ["other_image", "other_similarity"]
 SUMMARY_COLUMNS = [
-    *("score", "value", "low", "high", "n", "reference", "reference_low", "reference_high", "n_reference"),
-    *("p", "copying", "power", "power_low", "power_high", "power_of"),
+    *("score", "value", "low", "high", "n", "n_different"),
+    *("reference", "reference_low", "reference_high", "n_reference"),
+    *("p", "copying", "power", "power_low", "power_high", "power_of", "power_copies", "power_images"),
+    *FALSE_ALARMS,
 ]
-# Training images of which the rate of duplicates is told, at most.
-MOST_TWINS = 1000
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What a class's real images are to each other, whatever the generator.
-
-    `comparisons`: held-out images (`kind` held_out) and planted copies (`kind` plant, with `perturbation`, `strength`
-    and `source`, the name of the image copied) against the training images, `COMPARISON_COLUMNS`. `twins`: training
-    images against each other, `image`, `patient` and `TWIN_COLUMNS`; of each image all that it may be a copy of.
-    """
-
-    comparisons: pd.DataFrame
-    twins: pd.DataFrame
-
-    def of_kind(self, kind: str) -> pd.DataFrame:
-        """The comparisons of `held_out` images or of each `plant`."""
-        return self.comparisons[self.comparisons["kind"] == kind]
 
 
 @dataclass(frozen=True)
@@ -64,6 +40,9 @@ class Score:
     """A score of a set, with a 95 % interval; the same of held-out (duplicates: training) images, and the range in
     which 95 % of as many of those lie; `p`, how often as many of those would have a score that says as much of
     copying; and its power, without which there is no score.
+
+    As many as there are different images, `n_different`: duplicates count once, and the first of them stands for all
+    (but in the score of duplicates itself). An image that is made again and again is one chance to resemble a patient.
     """
 
     name: str
@@ -71,6 +50,7 @@ class Score:
     low: float
     high: float
     n: int
+    n_different: int
     reference: float
     reference_low: float
     reference_high: float
@@ -81,7 +61,7 @@ class Score:
     @property
     def copying(self) -> bool:
         """Whether this score by itself, at the level of 5 %, says that the set holds copies."""
-        return self.p <= SET_LEVEL
+        return self.p <= LEVEL
 
     def __post_init__(self) -> None:
         if not isinstance(self.power, Power):
@@ -95,8 +75,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Audit:
-    """`images`: a row per synthetic image, `COMPARISON_COLUMNS`, `TWIN_COLUMNS`, `authentic`, `flagged` and
-    `duplicate`; `scores` of the set; `power`, rows of `power.POWER_COLUMNS`; and the `alarm` that flags.
+    """`images`: a row per synthetic image, its comparison, whether it is `authentic`, `flagged`, a `duplicate`, and
+    `repeated`, as all of a group of duplicates but the first; `scores` of the set; `power`, rows of
+    `power.POWER_COLUMNS`; and the `alarm` that flags.
     """
 
     images: pd.DataFrame
@@ -115,6 +96,9 @@ class Audit:
                 "power_low": score.power.low,
                 "power_high": score.power.high,
                 "power_of": score.power.of,
+                "power_copies": score.power.copies,
+                "power_images": score.power.images,
+                **dict(zip(FALSE_ALARMS, score.power.false_alarms.cells(), strict=True)),
             }
             for score in self.scores
         ]
@@ -127,106 +111,6 @@ class Audit:
         return pd.DataFrame(rows).rename(columns={"value": "rate"})
 
 
-def compare_real(
-    train: ImageSet,
-    held_out: ImageSet,
-    features_of: Callable[[np.ndarray], np.ndarray],
-    seed: int,
-    sources: int = 50,
-    own: np.ndarray | None = None,
-) -> Reference:
-    """The reference of a class: its held-out images, and planted copies of `sources` training images, against `train`.
-
-    `train` are all images that a model may have been trained on, of all classes, of which `own` (rows; None: all) are
-    the class's: copies are made of those. `features_of` is the extractor by which the features of both were made; it
-    is given the plants. At least 2 training and 2 held-out images, these of 2 patients; StudyError otherwise, and for
-    features that are not finite or do not match.
-    """
-    class_images = train if own is None else subset(train, own)
-    check_sets({"training images": (class_images, 2), "held-out images": (held_out, 2)})
-    _check_patients(held_out)
-    copies, plants = plant_copies(class_images.pixels, seed, sources)
-    planted = ImageSet(features_of(copies), copies)
-    check_sets({"planted copies": (planted, 1), "training images": (train, 2)})
-    known = compare(held_out, train, held_out, seed, own, held_out_queries=True)
-    found = compare(planted, train, held_out, seed, own)
-    plants = plants.assign(source=[class_images.names[place] for place in plants["source"]])
-    comparisons = pd.concat(
-        [
-            known.assign(kind="held_out", perturbation="", strength=0.0, source=""),
-            pd.concat([found, plants], axis=1).assign(kind="plant"),
-        ],
-        ignore_index=True,
-    )
-    drawn = np.random.default_rng(seed_of(seed, "twins")).permutation(len(class_images))[:MOST_TWINS]
-    return Reference(comparisons, compare_twins(subset(class_images, np.sort(drawn))))
-
-
-def compare_synthetic(
-    synthetic: ImageSet, train: ImageSet, held_out: ImageSet, seed: int, own: np.ndarray | None = None
-) -> pd.DataFrame:
-    """A row per synthetic image of a class, `COMPARISON_COLUMNS` and `TWIN_COLUMNS`; sets as in `compare_real`.
-
-    The audit of a set is a function of this frame and of references; both can be kept as files (`outputs`).
-    """
-    check_sets({"synthetic images": (synthetic, 1), "training images": (train, 2), "held-out images": (held_out, 2)})
-    _check_patients(held_out)
-    twins = compare_within(synthetic)
-    return pd.concat([compare(synthetic, train, held_out, seed, own), twins[TWIN_COLUMNS]], axis=1)
-
-
-def compare(
-    queries: ImageSet,
-    train: ImageSet,
-    held_out: ImageSet,
-    seed: int,
-    own: np.ndarray | None = None,
-    held_out_queries: bool = False,
-) -> pd.DataFrame:
-    """A row per query, columns `COMPARISON_COLUMNS`: distances as in `nearest.compare_features`, and the copy score.
-
-    Distances are to the class's `own` training images (rows; None: all), as the held-out ones are of the class; a copy
-    may be one of any. The nearest image is so by features, the similar one by aligned pixels; they need not be the
-    same. Only the same `seed` gives comparisons the same cells.
-    """
-    class_images = train if own is None else subset(train, own)
-    sets = [images.features for images in (queries, class_images, held_out)]
-    frame = compare_features(*sets, held_out.patients, seed, held_out_queries)
-    scores, places = most_similar(queries, train)
-    names, patients = np.array(train.names, object), np.array(train.patients, object)
-    own_names, own_patients = np.array(class_images.names, object), np.array(class_images.patients, object)
-    return frame.assign(
-        image=queries.names,
-        patient=queries.patients,
-        nearest_image=own_names[frame["nearest"]],
-        nearest_patient=own_patients[frame["nearest"]],
-        similar_image=names[places],
-        similar_patient=patients[places],
-        similarity=scores,
-    )[COMPARISON_COLUMNS]
-
-
-def compare_within(images: ImageSet) -> pd.DataFrame:
-    """For each image the one of its set that it is most like: columns `image` and `TWIN_COLUMNS`.
-
-    A single image has none: "", with a copy score of 0.
-    """
-    scores, places = most_similar_others(images)
-    others = [images.names[place] if place >= 0 else "" for place in places]
-    return pd.DataFrame({"image": images.names, "other_image": others, "other_similarity": scores})
-
-
-def compare_twins(images: ImageSet) -> pd.DataFrame:
-    """For each of at least 2 images those of its set that it may be a copy of: `image`, `patient`, `TWIN_COLUMNS`.
-
-    In a part of the set its best partner may be missing, and the next one makes it a duplicate.
-    """
-    rows, others, scores = similar_others(images)
-    names, patients = np.array(images.names, object), np.array(images.patients, object)
-    found = {"image": names[rows], "patient": patients[rows], "other_image": names[others]}
-    return pd.DataFrame(found | {"other_similarity": scores})
-
-
 def audit(
     comparison: pd.DataFrame,
     reference: Reference,
@@ -235,7 +119,7 @@ def audit(
     rate: float = 0.01,
     trials: int = 400,
 ) -> Audit:
-    """The audit of a set of synthetic images, from its comparison (`compare_synthetic`) and its class's reference.
+    """The audit of a set of synthetic images, from its `comparison` and its class's reference.
 
     `others` are the references of other classes whose held-out images set the alarm with this class's
     (`power.calibrate`). `rate` is the false-alarm rate asked for, `trials` how often each power is tried.
@@ -248,16 +132,21 @@ def audit(
         authentic=authentic(comparison["distance"], comparison["own_distance"]),
         flagged=comparison["similarity"] > alarm.threshold,
         duplicate=comparison["other_similarity"] > alarm.threshold,
+        repeated=comparison["linked_similarity"] > alarm.threshold,
     )
     power = recall(plants, alarm)
-    sets = set_powers(held_out, plants, len(images), seed, trials)
+    sets = set_powers(held_out, plants, len(_different(images)), seed, trials)
     scores = [
         _flagged(images, alarm, power, len(held_out)),
         *(_set_score(name, images, held_out, sets[name], seed, trials) for name in SET_SCORES),
         _duplicates(images, reference.twins, alarm, power, seed, trials),
     ]
     table = pd.concat([recalls(plants, alarm), *(own.table for own in sets.values())], ignore_index=True)
-    return Audit(images, tuple(scores), table, alarm)
+    return Audit(images.drop(columns=WITHOUT_COLUMNS, errors="ignore"), tuple(scores), table, alarm)
+
+
+def _different(images: pd.DataFrame) -> pd.DataFrame:
+    return images[~images["repeated"]]
 
 
 def _flagged(images: pd.DataFrame, alarm: Alarm, power: Power, held_out: int) -> Score:
@@ -265,13 +154,13 @@ def _flagged(images: pd.DataFrame, alarm: Alarm, power: Power, held_out: int) ->
     would flag is beta-binomial, whatever the scores' distribution: no more than that is to be expected of real images.
     """
     n, found = len(images), int(images["flagged"].sum())
-    rate = alarm.own
-    chance = betabinom(n, rate.rank, rate.n + 1 - rate.rank)
+    different, rate = _different(images), alarm.own
+    count = len(different)
+    chance = betabinom(count, rate.rank, rate.n + 1 - rate.rank)
     low, high = clopper_pearson(found, n)
-    expected = [float(chance.ppf(level)) / n for level in (0.025, 0.975)]
-    return Score(
-        "flagged", found / n, low, high, n, rate.value, *expected, held_out, float(chance.sf(found - 1)), power
-    )
+    expected = [float(chance.ppf(level)) / count for level in (0.025, 0.975)]
+    p = float(chance.sf(different["flagged"].sum() - 1))
+    return Score("flagged", found / n, low, high, n, count, rate.value, *expected, held_out, p, power)
 
 
 def _set_score(
@@ -281,6 +170,10 @@ def _set_score(
     value, n = float(SET_SCORES[name](synthetic, real)), len(synthetic)
     if name == "auth_pct":
         low, high = (100 * end for end in clopper_pearson(round(value * n / 100), n))
+    elif name == "gap":
+        # A class of few held-out patients has fewer parts than another in the same file.
+        without = images.filter(WITHOUT_COLUMNS).dropna(axis="columns")
+        low, high = gap_interval(synthetic.to_train, synthetic.to_held_out, without.to_numpy())
     else:
         # As of the metrics of fidelity: no image twice, which would look like a copy, and a real patient as a whole.
         ends = interval(
@@ -295,11 +188,13 @@ def _set_score(
         )[0]
         # Of a single image there is no interval; C_T ends where all of one set lie beyond all of the other.
         m = len(real)
-        end = 1.0 if name == "gap" else np.sqrt(3 * n * m / (n + m + 1))
+        end = np.sqrt(3 * n * m / (n + m + 1))
         low, high = min(value, max(-end, ends[0])), max(value, min(end, ends[1]))
-    p = power.p(contrast(name, synthetic, real))
+    different = as_rows(_different(images))
+    p = power.p(contrast(name, different, real))
     reference = float(SET_SCORES[name](real, real))
-    return Score(name, value, low, high, n, reference, power.low, power.high, len(real), p, power.power)
+    expected = power.low, power.high
+    return Score(name, value, low, high, n, len(different), reference, *expected, len(real), p, power.power)
 
 
 def _duplicates(images: pd.DataFrame, twins: pd.DataFrame, alarm: Alarm, power: Power, seed: int, trials: int) -> Score:
@@ -326,10 +221,5 @@ def _duplicates(images: pd.DataFrame, twins: pd.DataFrame, alarm: Alarm, power: 
     # Of an odd number the last one shares its partner's pair.
     p = float(chance.sf(min(pairs, -(-found // 2)) - 1))
     power = replace(power, of="a perturbed copy, mean over perturbations")
-    return Score("duplicates", found / n, low, high, n, reference, *expected, len(names), p, power)
-
-
-def _check_patients(held_out: ImageSet) -> None:
-    if len(set(held_out.patients)) < 2:
-        problem = f"held-out images: all {len(held_out)} of one patient, 2 needed; give the class a larger select split"
-        raise StudyError("The memorisation audit is not defined on these images.", [problem])
+    count = len(_different(images))
+    return Score("duplicates", found / n, low, high, n, count, reference, *expected, len(names), p, power)

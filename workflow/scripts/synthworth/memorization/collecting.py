@@ -10,10 +10,10 @@ from synthworth.memorization.outputs import read_table, write_csv
 
 
 def collect_audits(paths: Sequence[str], output: str) -> None:
-    """The same table of the audits of all generators as one CSV.
+    """The same table of the audits of all generators as one CSV: their summaries, or their power.
 
-    Where it has p values, a column `p_adjusted` follows: after Holm, over all scores of all chosen checkpoints of the
-    study. It is empty for other checkpoints, of which nothing is made: they show how memorisation grew.
+    After the p values of summaries follows a column `p_adjusted`: after Holm, over all scores of all chosen checkpoints
+    of the study. It is empty for other checkpoints, of which nothing is made: they show how memorisation grew.
     """
     frame = pd.concat([read_table(path) for path in paths], ignore_index=True)
     if "p" in frame:

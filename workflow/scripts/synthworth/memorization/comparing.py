@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from synthworth.features import load_extractor, load_features
-from synthworth.memorization.audit import compare_real, compare_synthetic
+from synthworth.memorization.comparison import compare_real, compare_synthetic
 from synthworth.memorization.outputs import read_split, write_csv
 from synthworth.memorization.sets import ImageSet, subset
 from synthworth.seeds import seed as seed_of
@@ -25,7 +25,7 @@ def compare_real_images(
     sources: int,
     seed: int,
 ) -> None:
-    """The reference of the class `name` (`audit.compare_real`) as two CSVs.
+    """The reference of the class `name` (`comparison.compare_real`) as two CSVs.
 
     `train` and `held_out` have the files of a split (`outputs.read_split`). A copy may be one of a training image of
     any class. `seed` must be that of the comparisons of synthetic images.
@@ -53,7 +53,7 @@ def compare_synthetic_images(
     classes: Sequence[str],
     seed: int,
 ) -> None:
-    """The comparisons (`audit.compare_synthetic`) of the classes of a checkpoint as one CSV, its column `class` first.
+    """The comparisons of the classes of a checkpoint (`comparison.compare_synthetic`) as one CSV, `class` before them.
 
     `samples` is the shard of its images, `features` the npz of theirs.
     """

@@ -44,11 +44,16 @@ def most_similar(queries: ImageSet, points: ImageSet) -> tuple[np.ndarray, np.nd
     return _best(*_compared(queries, points, same=False))
 
 
-def most_similar_others(images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
-    """As `most_similar`, of each image against the others of its set; a single image scores 0, at place -1."""
+def most_similar_others(images: ImageSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `most_similar`, of each image against the others of its set, and at which copy score it is one with an earlier
+    image of the set, float [n]: directly, or by a chain of images each of which is as like the next (single linkage).
+
+    The first image is one with none, at -1; a single image scores 0, at place -1.
+    """
     if len(images) == 1:
-        return np.zeros(1), np.full(1, -1)
-    return _best(*_compared(images, images, same=True))
+        return np.zeros(1), np.full(1, -1), np.full(1, -1.0)
+    compared = _compared(images, images, same=True)
+    return *_best(*compared), _linked(*compared, len(images))
 
 
 def similar_others(images: ImageSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,6 +66,24 @@ def _best(queries: np.ndarray, points: np.ndarray, scores: np.ndarray) -> tuple[
     order = np.lexsort((points, -scores, queries))
     first = order[np.unique(queries[order], return_index=True)[1]]
     return scores[first], points[first]
+
+
+def _linked(images: np.ndarray, others: np.ndarray, scores: np.ndarray, n: int) -> np.ndarray:
+    """The pairs are joined, the most alike first; where two groups become one, the later of their first images is told
+    the score: a maximum spanning forest (Kruskal), seen from each image back.
+    """
+    first, linked = list(range(n)), np.full(n, -1.0)
+
+    def first_of(image: int) -> int:
+        while first[image] != image:
+            first[image] = image = first[first[image]]
+        return image
+
+    for pair in np.argsort(-scores, kind="stable"):
+        earlier, later = sorted((first_of(images[pair]), first_of(others[pair])))
+        if earlier != later:
+            first[later], linked[later] = earlier, scores[pair]
+    return linked
 
 
 def _compared(queries: ImageSet, points: ImageSet, same: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ import pandas as pd
 
 from synthworth.features import load_features
 from synthworth.files import replacing
-from synthworth.memorization.audit import Reference
+from synthworth.memorization.comparison import Reference
+from synthworth.memorization.nearest import WITHOUT_COLUMNS
 from synthworth.memorization.sets import ImageSet
 
 # A patient "007" is not number 7, and one named "NA" is there.
@@ -36,7 +37,7 @@ def read_reference(comparisons: str | Path, twins: str | Path) -> Reference:
 
 def read_table(path: str | Path) -> pd.DataFrame:
     """Any of the audit's tables, with names as text and numbers to the last digit."""
-    return pd.read_csv(path, dtype=_TEXT, keep_default_na=False)
+    return pd.read_csv(path, dtype=_TEXT, keep_default_na=False, na_values=dict.fromkeys(WITHOUT_COLUMNS, [""]))
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:

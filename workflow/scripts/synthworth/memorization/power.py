@@ -9,14 +9,16 @@ from scipy.stats import t as student
 
 from synthworth.memorization.plants import STRENGTHS
 from synthworth.memorization.scores import authentic, c_t, clopper_pearson, gap
+from synthworth.memorization.summaries import FALSE_ALARMS, LEVEL
 from synthworth.seeds import seed as seed_of
 
-POWER_COLUMNS = ["score", "perturbation", "strength", "share", "power", "low", "high", "n"]
+POWER_COLUMNS = [
+    *("score", "perturbation", "strength", "share", "copies", "images", "power", "low", "high", "n"),
+    *FALSE_ALARMS,
+]
 # Shares of a set that are planted, and the one by which a score's power is told.
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 TOLD_SHARE = 0.1
-# The false-alarm rate of scores of a whole set.
-SET_LEVEL = 0.05
 # More images make these scores see more, and the measuring slow.
 MOST_IMAGES = 1000
 
@@ -33,15 +35,27 @@ SET_SCORES: dict[str, Callable[[Rows, Rows], float]] = {
 
 @dataclass(frozen=True)
 class Rate:
-    """The chance, `value` at most, that an image of a patient who was not trained on is flagged, its 95 % interval, and
-    the number `n` of held-out patients who vouch for it. `rank` is 1 more than the flagged ones of those, each counted
-    by the share of their images: with one image each, the threshold is the `rank`-th largest score.
+    """How often there is an alarm where there are no copies: `value` in [0, 1] with its 95 % interval, and the number
+    `n` of held-out patients, or of trials, who vouch for it.
     """
 
     value: float
     low: float
     high: float
     n: int
+
+    def cells(self) -> list[float]:
+        """In columns `FALSE_ALARMS`."""
+        return [self.value, self.low, self.high, self.n]
+
+
+@dataclass(frozen=True)
+class ImageRate(Rate):
+    """The chance, `value` at most, that an image of a patient who was not trained on is flagged. `rank` is 1 more than
+    the flagged ones of the held-out patients, each counted by the share of their images: with one image each, the
+    threshold is the `rank`-th largest score.
+    """
+
     rank: float
 
 
@@ -52,19 +66,24 @@ class Alarm:
     """
 
     threshold: float
-    own: Rate
-    pooled: Rate
+    own: ImageRate
+    pooled: ImageRate
 
 
 @dataclass(frozen=True)
 class Power:
-    """What a score would have seen: `value` in [0, 1] with its 95 % interval, measured `n` times; `of` says of what."""
+    """What a score would have seen: `value` in [0, 1] with its 95 % interval, measured `n` times, at what rate of false
+    alarms. `of` says of what: of `images` at a time, of which `copies` were planted.
+    """
 
     value: float
     low: float
     high: float
     n: int
     of: str
+    copies: int
+    images: int
+    false_alarms: Rate
 
 
 @dataclass(frozen=True)
@@ -125,7 +144,8 @@ def recalls(plants: pd.DataFrame, alarm: Alarm) -> pd.DataFrame:
             own = (plants["perturbation"] == name) & np.isclose(plants["strength"], strength)
             count, n = int(found[own].sum()), int(own.sum())
             if n:
-                rows.append([score, name, strength, 1.0, count / n, *clopper_pearson(count, n), n])
+                seen = [count / n, *clopper_pearson(count, n), n]
+                rows.append([score, name, strength, 1.0, 1, 1, *seen, *alarm.own.cells()])
     return pd.DataFrame(rows, columns=POWER_COLUMNS)
 
 
@@ -133,7 +153,7 @@ def recall(plants: pd.DataFrame, alarm: Alarm) -> Power:
     """The mean recall over all planted copies; the interval takes each training image, not each copy of it, as one."""
     share, sources = float((plants["similarity"] > alarm.threshold).mean()), plants["source"].nunique()
     low, high = clopper_pearson(share * sources, sources)
-    return Power(share, low, high, sources, "a planted copy, mean over perturbations")
+    return Power(share, low, high, sources, "a planted copy, mean over perturbations", 1, 1, alarm.own)
 
 
 def set_powers(
@@ -143,8 +163,8 @@ def set_powers(
 
     In each trial both sets are drawn anew, with replacement, from the held-out images (frames with `SET_COLUMNS`): one
     by one as a generator's are drawn, and patient by patient (column `patient`) as the held-out ones were. A share of
-    the first is replaced by planted copies of all kinds. A set raises the alarm when its score is farther below that
-    of the held-out set than it is in all but 5 % of trials without copies.
+    the first is replaced by planted copies of all kinds, one at least. A set raises the alarm when its score is farther
+    below that of the held-out set than it is in all but 5 % of trials without copies.
     """
     real, copies = as_rows(held_out), as_rows(plants)
     patient = pd.factorize(held_out["patient"])[0]
@@ -160,14 +180,12 @@ def set_powers(
         planted = copies[generator.integers(len(copies), size=n)]
         own = [score(reference, reference) for score in SET_SCORES.values()]
         for column, share in enumerate(shares):
-            count = max(1, round(share * n)) if share else 0
+            count = _planted(share, n)
             mixed = np.concatenate([planted[:count], drawn[count:]]).view(np.recarray)
             values[:, column, trial] = [score(mixed, reference) for score in SET_SCORES.values()]
             contrasts[:, column, trial] = values[:, column, trial] - own
     degrees = max(1, min(n, len(images_of)) - 1)
-    return {
-        name: _set_power(name, values[row, 0], contrasts[row], trials, degrees) for row, name in enumerate(SET_SCORES)
-    }
+    return {name: _set_power(name, values[row, 0], contrasts[row], n, degrees) for row, name in enumerate(SET_SCORES)}
 
 
 def contrast(name: str, synthetic: Rows, held_out: Rows) -> float:
@@ -180,7 +198,7 @@ def as_rows(frame: pd.DataFrame) -> Rows:
     return frame[SET_COLUMNS].to_records(index=False)
 
 
-def _rate(frames: Sequence[pd.DataFrame], asked: float) -> tuple[float, Rate]:
+def _rate(frames: Sequence[pd.DataFrame], asked: float) -> tuple[float, ImageRate]:
     """The threshold that some classes together give, and the rate that they vouch for.
 
     Clopper and Pearson's interval is for the patients that lie above; its upper end is the order statistic's too.
@@ -195,20 +213,29 @@ def _rate(frames: Sequence[pd.DataFrame], asked: float) -> tuple[float, Rate]:
     fitting = np.flatnonzero(1 + above <= asked * (n + 1) + 1e-9)
     chosen = fitting[0] if len(fitting) else len(levels) - 1
     rank = 1 + float(above[chosen])
-    return float(levels[chosen]), Rate(rank / (n + 1), *clopper_pearson(rank - 1, n), n, rank)
+    return float(levels[chosen]), ImageRate(rank / (n + 1), *clopper_pearson(rank - 1, n), n, rank)
 
 
-def _set_power(name: str, values: np.ndarray, contrasts: np.ndarray, trials: int, degrees: int) -> SetPower:
+def _planted(share: float, n: int) -> int:
+    """How many of n images a share is: one at least, for a set without copies holds none to find."""
+    return max(1, round(share * n)) if share else 0
+
+
+def _set_power(name: str, values: np.ndarray, contrasts: np.ndarray, n: int, degrees: int) -> SetPower:
     # One in twenty and no more, counted as `SetPower.p` counts, whatever ties there are among few images.
-    critical = float(np.sort(contrasts[0])[max(0, int(SET_LEVEL * (trials + 1) + 1e-9) - 1)])
-    rows = []
-    for share, found in zip(SHARES, (contrasts[1:] < critical).sum(axis=1), strict=True):
-        low, high = clopper_pearson(int(found), trials)
-        rows.append([name, "all", 0.0, share, found / trials, low, high, trials])
+    trials = contrasts.shape[1]
+    critical = float(np.sort(contrasts[0])[max(0, int(LEVEL * (trials + 1) + 1e-9) - 1)])
+    false, *found = [
+        (count / trials, *clopper_pearson(count, trials), trials)
+        for count in (contrasts < critical).sum(axis=1).tolist()
+    ]
+    alarms = Rate(*false)
+    rows = [
+        [name, "all", 0.0, share, _planted(share, n), n, *seen, *alarms.cells()]
+        for share, seen in zip(SHARES, found, strict=True)
+    ]
     table = pd.DataFrame(rows, columns=POWER_COLUMNS)
-    told = table[table["share"] == TOLD_SHARE].iloc[0]
-    power = Power(
-        float(told["power"]), float(told["low"]), float(told["high"]), trials, "a set of which 10 % are planted copies"
-    )
+    told = found[SHARES.index(TOLD_SHARE)]
+    power = Power(*told, "a set of which a tenth are planted copies", _planted(TOLD_SHARE, n), n, alarms)
     low, high = np.quantile(values, [0.025, 0.975])
     return SetPower(power, table, np.sort(contrasts[0]), critical, float(low), float(high), degrees)

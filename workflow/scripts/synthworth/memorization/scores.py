@@ -1,6 +1,7 @@
 """The formulas of the audit, on distances: what they say of copying is explained where they are defined."""
 
 import numpy as np
+from scipy.special import stdtrit
 from scipy.stats import beta, rankdata
 
 # A cell with fewer images of either kind says nothing of its own.
@@ -48,8 +49,28 @@ def gap(to_train: np.ndarray, to_held_out: np.ndarray) -> float:
     T and H are the mean distances from the synthetic images to the nearest of equally many training and held-out
     images. It is the idea of FLD's gap (Jiralerspong et al. 2023, section 3.3) without a density. 0 where both are 0.
     """
-    train, held_out = float(np.mean(to_train)), float(np.mean(to_held_out))
-    return (train - held_out) / (train + held_out) if train + held_out else 0.0
+    return float(_gaps(np.mean(to_train), np.mean(to_held_out)))
+
+
+def gap_interval(
+    to_train: np.ndarray, to_held_out: np.ndarray, without: np.ndarray, level: float = 0.95
+) -> tuple[float, float]:
+    """The interval of `gap` over other images of the generator and other held-out patients; (-1, 1) for one image.
+
+    `without` [n, parts] is `to_held_out` without each part of the held-out patients. The variances of both sides add
+    (Arvesen 1969): the jackknife leaves out one synthetic image, or one part, at a time. Student's t has one degree of
+    freedom less than there are images or parts, whichever are fewer.
+    """
+    n, parts = without.shape
+    if n < 2:
+        return -1.0, 1.0
+    value = gap(to_train, to_held_out)
+    train, held_out = np.mean(to_train), without.mean(axis=0)
+    ours = _gaps(*((x.sum() - x) / (n - 1) for x in (to_train, to_held_out)))
+    theirs = _gaps(np.full(parts, train), held_out)
+    variance = (n - 1) * np.var(ours) + (parts - 1) * np.var(theirs)
+    reach = stdtrit(min(n, parts) - 1, (1 + level) / 2) * np.sqrt(variance)
+    return float(max(-1, value - reach)), float(min(1, value + reach))
 
 
 def subset_weights(total: int, size: int, tail: float = 1e-4) -> np.ndarray:
@@ -76,6 +97,10 @@ def clopper_pearson(successes: float, n: int, level: float = 0.95) -> tuple[floa
     low = beta.ppf(tail, successes, n - successes + 1) if successes > 0 else 0.0
     high = beta.ppf(1 - tail, successes + 1, n - successes) if successes < n else 1.0
     return float(low), float(high)
+
+
+def _gaps(train: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    return np.divide(train - held_out, train + held_out, out=np.zeros(np.shape(train)), where=train + held_out > 0)
 
 
 def _z(synthetic: np.ndarray, held_out: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -23,7 +24,7 @@ from synthworth.figure_style import (
     without_scores,
     write_note,
 )
-from synthworth.memorization.power import SET_SCORES
+from synthworth.memorization.summaries import SCORES, false_alarms
 
 PAIRS = 9
 PAIR_COLUMNS = 3
@@ -42,13 +43,6 @@ PERTURBATIONS = {
     "noise": "noise, sd {:g} %",
     "blur": "blurred, sd {:g} %",
     "combined": "five of these, mildly",
-}
-SCORES = {
-    "flagged": "Share flagged as copies",
-    "auth_pct": "AuthPct (%)",
-    "c_t": "$C_T$",
-    "gap": "Generalisation gap",
-    "duplicates": "Share of duplicates",
 }
 
 
@@ -103,9 +97,9 @@ def closest_pairs(
 def power_chart(power: pd.DataFrame, title: str = "", note: str = "") -> Figure:
     """What the audit finds: of planted copies by perturbation (left), and of sets that hold some (right).
 
-    `power` is the audit's table. Bars are 95 % intervals.
+    `power` is that of the audits over their classes (`summaries.over_classes`). Bars are 95 % intervals.
     """
-    recalls, sets = power[power["score"] == "flagged"], power[power["score"].isin(list(SET_SCORES))]
+    recalls, sets = power[power["score"] == "flagged"], power[~power["score"].isin(["flagged", "named"])]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 1.3 + 0.2 * max(len(recalls), 8)), layout="constrained")
         if recalls.empty:
@@ -131,16 +125,19 @@ def power_chart(power: pd.DataFrame, title: str = "", note: str = "") -> Figure:
                 own["share"], own["power"], color=colour, marker=marker, markersize=4, label=label, clip_on=False
             )
         right.set_xscale("log")
-        shares = sorted(sets["share"].unique())
-        right.set_xticks(shares, [f"{100 * share:g} %" for share in shares])
-        right.tick_params(axis="x", labelsize=8)
+        shares = sets.drop_duplicates("share").sort_values("share")
+        right.set_xticks(shares["share"], [_planted(row) for row in shares.itertuples()])
+        right.tick_params(axis="x", labelsize=7)
         right.minorticks_off()
         right.set_ylim(0, 1)
         right.set_xlabel("Copies in the set")
         right.set_ylabel("Share of such sets found")
         right.legend(loc="upper left")
         figure.suptitle(title, fontsize=STYLE["axes.titlesize"])
-        write_note(figure, note)
+        alarms = [f"Left: where at most {false_alarms(recalls)} of real images of new patients are flagged."]
+        if len(sets):
+            alarms.append(f"Right: where {100 * sets['false_alarms'].max():.1f} % of sets without copies are found.")
+        write_note(figure, " ".join([*alarms, note]))
     return figure
 
 
@@ -191,7 +188,8 @@ def memorisation_curves(
         figure.legend(handles=handles, loc="outside upper center", ncols=min(6, len(handles)), title=title or None)
         power = rows["power"]
         seen = " to ".join(dict.fromkeys(f"{100 * end:.0f} %" for end in (power.min(), power.max())))
-        write_note(figure, f"Bars: 95 % intervals. Power ({rows['power_of'].iloc[0]}): {seen}. {note}")
+        alarms = f", at false alarms of {false_alarms(rows)}" if score == "flagged" else ""
+        write_note(figure, f"Bars: 95 % intervals. Power ({rows['power_of'].iloc[0]}{alarms}): {seen}. {note}")
     return figure
 
 
@@ -219,6 +217,16 @@ def _show(axes: Axes, image: np.ndarray, left: float, top: float) -> None:
 def _perturbation(name: str, strength: float) -> str:
     share = 1 if name == "jpeg" else 100
     return PERTURBATIONS[name].format(round(share * strength, 6))
+
+
+def _planted(row: NamedTuple) -> str:
+    """A share, and how many of how many images it is: of small sets one at least, which may be more than the share."""
+    copies, images = (_span(*ends) for ends in ((row.copies, row.copies_most), (row.images, row.images_most)))
+    return f"{100 * row.share:g} %\n{copies}\nof {images}"
+
+
+def _span(fewest: float, most: float) -> str:
+    return f"{fewest:.0f}" if fewest == most else f"{fewest:.0f}–{most:.0f}"
 
 
 def _short(name: str, most: int = 26) -> str:

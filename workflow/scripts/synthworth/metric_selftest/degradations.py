@@ -24,19 +24,6 @@ NOISE = 40.0
 MODES = 3
 
 
-def degrade(images: np.ndarray, kind: str, severity: float, seed: int, others: np.ndarray | None = None) -> np.ndarray:
-    """A spoilt copy of uint8 images [n, height, width, channels], of the same shape.
-
-    `others`, of the same height, width and channels, are images of other classes (`class_mix`) or of the reference
-    (`copies`), and of no use to other kinds. StudyError where there are none, or no images at all.
-    """
-    if kind in PIXELS:
-        return degrade_pixels(images, kind, severity, seed)
-    count = 0 if others is None else len(others)
-    rows = replaced_rows(len(images), kind, severity, seed, count)
-    return (images if others is None else np.concatenate([images, others]))[rows]
-
-
 def degrade_pixels(images: np.ndarray, kind: str, severity: float, seed: int) -> np.ndarray:
     """Each image [n, height, width, channels] spoilt for itself, by `blur` or `noise`, as uint8."""
     _check_severity(severity)
@@ -60,8 +47,9 @@ def degrade_pixels(images: np.ndarray, kind: str, severity: float, seed: int) ->
 def replaced_rows(n: int, kind: str, severity: float, seed: int, others: int = 0) -> np.ndarray:
     """Which images a degraded set consists of, int [n]: rows of the n images followed by the others.
 
-    Rows keep their places; round(severity n) of them, chosen by the seed, point elsewhere. Others come once each
-    before any comes again.
+    Rows keep their places; round(severity n) of them, chosen by the seed, point elsewhere. Others, images of other
+    classes (`class_mix`) or of the reference (`copies`), come once each before any comes again. StudyError where there
+    are none, or no images at all.
     """
     _check_severity(severity)
     if kind not in COMPOSITIONS:

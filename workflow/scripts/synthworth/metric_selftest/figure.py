@@ -18,6 +18,7 @@ from synthworth.figure_style import (
     PAGE_WIDTH,
     STYLE,
     VERDICTS,
+    metric_label,
     without_scores,
     write_note,
 )
@@ -26,7 +27,6 @@ from synthworth.metric_selftest.responses import NO, NOT_MEANT, SHIFT, UNDEFINED
 
 # Of floor scatters, the most that a linear axis can show with the floor still to be seen.
 LINEAR = 60
-LABELS = {"fid": "FID", "kid": "KID", "ms_ssim": "MS-SSIM", "prompt_ms_ssim": "MS-SSIM\nin prompt", "vendi": "Vendi"}
 HEADS = {
     "blur": ("Blur", "sd, % of width", 100 * BLUR),
     "noise": ("Noise", "sd, grey levels", NOISE),
@@ -73,8 +73,7 @@ def figure_selftest(values: pd.DataFrame, note: str = "") -> Figure:
                 if row == 0:
                     axes.set_title(HEADS[kind][0], pad=12)
             _set_scale(grid[row, 0], of_metric)
-            label = LABELS.get(metric, metric.replace("_", " ").capitalize())
-            grid[row, 0].set_ylabel(f"{label}\n({extractor})" if extractor else label)
+            grid[row, 0].set_ylabel(metric_label(metric, extractor, "").replace(" (", "\n("))
         figure.align_ylabels(grid[:, 0])
         handles = [Line2D([], [], color=colour, linewidth=0.9, label=name) for name, colour in colours.items()]
         handles.append(Line2D([], [], color="black", label="mean of classes"))
@@ -85,9 +84,24 @@ def figure_selftest(values: pd.DataFrame, note: str = "") -> Figure:
         write_note(
             figure,
             "Real images in place of synthetic ones, spoilt by growing amounts, against other patients' images; "
-            f"images on each side: {images}. Floor: not spoilt, scatter over drawings of the two halves. {note}",
+            f"images on each side: {images}. Floor: not spoilt, scatter over drawings of the two halves. "
+            f"{_not_meant(responses.reset_index())}{note}",
         )
     return figure
+
+
+def _not_meant(responses: pd.DataFrame) -> str:
+    """Why metrics are not meant to respond, each reason once."""
+    own = responses[responses["responds"] == NOT_MEANT]
+    reasons = []
+    for reason, rows in own.groupby("reason", sort=False):
+        kinds = rows.groupby("metric", sort=False)["degradation"].unique()
+        named = [
+            f"{metric_label(metric, '', '')} ({', '.join(HEADS[kind][0].lower() for kind in own)})"
+            for metric, own in kinds.items()
+        ]
+        reasons.append(f"{', '.join(named)}: {reason}")
+    return f"Not meant to: {'; '.join(reasons)}. " if reasons else ""
 
 
 def _draw_panel(axes: Axes, values: pd.DataFrame, colours: dict[str, str]) -> None:

@@ -93,11 +93,12 @@ class FidelitySpecs(ConfigSlices):
 
     @canonical
     def detect_synthetic(self, wildcards: Any) -> dict[str, Any]:
-        """Which file of features is whose."""
+        """Which file of features is whose, and of what size their images are."""
         generators, place = [], 0
         for name in self.config["generators"]:
             keys = [f"{scope}/{step}" for scope in self.study.scopes(name) for step in self.study.steps(name)]
-            generators.append([name, {key: place + offset for offset, key in enumerate(keys)}])
+            places = {key: place + offset for offset, key in enumerate(keys)}
+            generators.append([name, self.study.size(name), places])
             place += len(keys)
         settings = {"seed": seed(self.seed, "detector"), "confidence": self.config["fidelity"]["confidence"]}
         return {"generators": generators} | settings

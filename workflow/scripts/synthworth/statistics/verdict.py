@@ -154,7 +154,7 @@ SCOPES = {
 
 
 def _points(fraction: float) -> str:
-    return f"{100 * fraction:+.1f}"
+    return f"{100 * fraction:+z.1f}"
 
 
 def _p(p: float) -> str:

@@ -2,17 +2,9 @@
 
 import pandas as pd
 
-from synthworth.tables.layout import Table, grid, span
-
-MEMORIZATION_SCORES = {
-    "flagged": "Flagged as copies (share)",
-    "auth_pct": "AuthPct (%)",
-    "c_t": "C_T",
-    "gap": "Generalisation gap",
-    "duplicates": "Duplicates (share)",
-}
-# Of false alarms: `memorization.power.SET_LEVEL`, which a table of cached scores need not import.
-LEVEL = 0.05
+from synthworth.detector import ALL, is_null
+from synthworth.memorization.summaries import LEVEL, SCORES, false_alarms
+from synthworth.tables.layout import Table, grid, number, span
 
 
 def recognition(scores: pd.DataFrame, baseline: str) -> Table:
@@ -44,10 +36,14 @@ def detection(scores: pd.DataFrame, baseline: str) -> Table:
     """The AUROC of telling each generator's images from held-out real ones."""
     text = [_auroc(row.auroc, row.low, row.high) for row in scores.itertuples()]
     frame = grid(scores, ["generator"], "class", text).rename(columns={"generator": "Images", "all": "All classes"})
+    of_class, null = scores["class"] != ALL, is_null(scores["generator"])
+    own, halves = scores[of_class & ~null], scores[of_class & null]
     remarks = [
         "AUROC, with intervals, of a linear detector of synthetic images on images that it was not fitted to; 0.5: "
-        "they cannot be told apart. First row: one half of the real images against the other.",
-        f"n = {span(scores['n_real'])} real and {span(scores['n_synthetic'])} synthetic images; empty where too few.",
+        "they cannot be told apart. First rows: one half of the real images against the other, at each size of "
+        "generators' images.",
+        f"Of a class n = {span(own['n_real'])} held-out real and {span(own['n_synthetic'])} synthetic images; in a "
+        f"half {span(pd.concat([halves['n_real'], halves['n_synthetic']]))} real ones. Empty where too few.",
     ]
     return Table(frame, "Can synthetic images be told from real ones?", remarks if len(frame) else [])
 
@@ -61,19 +57,28 @@ def memorization(scores: pd.DataFrame, baseline: str) -> Table:
         for row in chosen.itertuples()
     ]
     frame = grid(chosen, ["class", "generator"], "score", text)
-    frame = frame.rename(columns={"class": "Class", "generator": "Generator"} | MEMORIZATION_SCORES)
-    powers = "; ".join(
-        f"{MEMORIZATION_SCORES[score]}: {own['power_of'].iloc[0]}" for score, own in chosen.groupby("score", sort=False)
-    )
+    frame = frame.rename(columns={"class": "Class", "generator": "Generator"} | SCORES)
+    powers = "; ".join(f"{SCORES[score]}: {_planted(own)}" for score, own in chosen.groupby("score", sort=False))
+    flagged = chosen[chosen["score"] == "flagged"].groupby("class", sort=False)
+    alarms = "; ".join(f"{name}: {false_alarms(own)}" for name, own in flagged)
     remarks = [
         "Each score with its interval; what 95 % of equally many real images that were not trained on have; and its "
         f"power, the share that it finds of planted ones ({powers}).",
+        f"So many of those are flagged where real images of new patients are in at most, with the interval: {alarms}. "
+        "Few patients vouch for no low rate.",
         f"`copies`: beyond what real images have, at 5 % over all {len(chosen)} scores together (after Holm). "
         f"`copies?`: at 5 % by itself, as {LEVEL * len(chosen):.1f} of so many would be by chance, and as power is "
         "told. A score of little power says nothing when it finds nothing.",
     ]
     caption = "Does a generator copy its training images?"
     return Table(frame, caption, remarks if len(frame) else [], "Class")
+
+
+def _planted(scores: pd.DataFrame) -> str:
+    told = scores["power_of"].iloc[0]
+    if scores["power_images"].max() == 1:
+        return told
+    return f"{told} ({span(scores['power_copies'])} of {span(scores['power_images'])} images)"
 
 
 def _copying(p: float, adjusted: float) -> str:
@@ -83,8 +88,7 @@ def _copying(p: float, adjusted: float) -> str:
 
 
 def _number(value: float) -> str:
-    # No minus before a zero.
-    return f"{value:.0f}" if abs(value) >= 10 else f"{round(value, 2) + 0.0:.2f}"
+    return number(value, 0 if abs(value) >= 10 else 2)
 
 
 def _share(recall: float, low: float, high: float) -> str:
@@ -94,4 +98,4 @@ def _share(recall: float, low: float, high: float) -> str:
 
 
 def _auroc(auroc: float, low: float, high: float) -> str:
-    return "" if pd.isna(auroc) else f"{auroc:.2f} [{low:.2f}, {high:.2f}]"
+    return "" if pd.isna(auroc) else f"{number(auroc)} [{number(low)}, {number(high)}]"

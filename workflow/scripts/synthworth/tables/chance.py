@@ -3,7 +3,7 @@
 import pandas as pd
 
 from synthworth.statistics.components import ALL
-from synthworth.tables.layout import Table, span
+from synthworth.tables.layout import Table, number, span
 
 SOURCES = {
     "repeat": "dealing the patients to folds anew",
@@ -22,9 +22,7 @@ def components(variances: pd.DataFrame) -> Table:
     frame = pd.DataFrame(
         {
             "Source": pooled["component"].map(SOURCES),
-            "Standard deviation (points)": [
-                "" if pd.isna(value) else f"{value:.2f}" for value in pooled["standard_deviation"]
-            ],
+            "Standard deviation (points)": pooled["standard_deviation"].map(number),
             "Degrees of freedom": [str(int(degrees)) for degrees in pooled["degrees"]],
             "Remark": pooled["remark"].map(lambda remark: "" if pd.isna(remark) else remark.replace("_", " ")),
         }
@@ -40,7 +38,7 @@ def worth(rows: pd.DataFrame) -> Table:
     frame = pd.DataFrame(
         {
             "Arm": rows["arm"],
-            "Effect": [f"{100 * effect:+.2f}" for effect in rows["effect"]],
+            "Effect": [number(100 * effect, signed=True) for effect in rows["effect"]],
             "Worth in real images": rows["images"].map(_images),
             "Interval": [
                 "" if pd.isna(row.low) and pd.isna(row.high) else f"{_images(row.low)} to {_images(row.high)}"
@@ -56,5 +54,5 @@ def worth(rows: pd.DataFrame) -> Table:
     return Table(frame.reset_index(drop=True), "What synthetic images are worth, in real ones", remarks)
 
 
-def _images(number: float) -> str:
-    return "?" if pd.isna(number) else f"{number:.0f}"
+def _images(count: float) -> str:
+    return "?" if pd.isna(count) else number(count, 0)

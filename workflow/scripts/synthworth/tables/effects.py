@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from synthworth.tables.layout import Table, p_value, span
+from synthworth.tables.layout import Table, number, p_value, span
 
 
 def effects(comparisons: pd.DataFrame, baseline: str) -> Table:
@@ -36,7 +36,7 @@ def external_effects(comparisons: pd.DataFrame, baseline: str) -> Table:
     for name, rows in pooled.groupby("test_set", sort=False):
         near = int(rows["near_duplicates"].max())
         warning = f", {near} of them nearly the same as images that were trained on or chosen by" if near else ""
-        score = f"{baseline} {100 * rows['baseline_score'].iloc[0]:.1f}"
+        score = f"{baseline} {number(100 * rows['baseline_score'].iloc[0], 1)}"
         size = f"{span(rows['n_images'])} images of {span(rows['n_patients'])} patients"
         remarks.append(f"{name}: {score}, {size}{warning}.")
     remarks.append(
@@ -55,7 +55,7 @@ def _rows(pooled: pd.DataFrame) -> pd.DataFrame:
                 _interval(row.low_simultaneous, row.high_simultaneous) for row in pooled.itertuples()
             ],
             "p (Holm)": pooled["p_adjusted"].map(p_value),
-            "Smallest effect that could be seen": pooled["minimum_detectable_effect"].map(_size),
+            "Smallest effect that could be seen": (100 * pooled["minimum_detectable_effect"]).map(number),
             "Verdict": pooled["verdict"],
         }
     )
@@ -66,11 +66,7 @@ def _metric(pooled: pd.DataFrame) -> str:
 
 
 def _points(value: float) -> str:
-    return "" if pd.isna(value) else f"{100 * value:+.2f}"
-
-
-def _size(value: float) -> str:
-    return "" if pd.isna(value) else f"{100 * value:.2f}"
+    return number(100 * value, signed=True)
 
 
 def _interval(low: float, high: float) -> str:

@@ -1,9 +1,12 @@
 """The table of all scores of the selected checkpoints: how sure each is, and what real images have among themselves."""
 
+from math import floor, log10
+
 import pandas as pd
 
 from synthworth.figure_style import MEASURE, metric_label
-from synthworth.tables.layout import Table, grid, span
+from synthworth.floors import smaller_floors
+from synthworth.tables.layout import Table, grid, number, span
 
 FLOOR_ROW = "real against real"
 
@@ -26,10 +29,13 @@ def fidelity(scores: pd.DataFrame) -> Table:
     text = [_with_interval(row.value, row.low, row.high) for row in rows.itertuples()]
     frame = grid(rows, ["score", "generator"], "class", text, chosen["class"].unique())
     frame = frame.rename(columns={"score": "Score", "generator": "Generator"})
+    apart = smaller_floors(chosen)
     remarks = [
         f"{span(chosen['n_synthetic'])} synthetic images of a class, in brackets the interval.",
-        f"{FLOOR_ROW.capitalize()}: the median of the same score between disjoint sets of real training images (of one "
-        "set, where there is no reference), in the same numbers as far as there are that many (scores/fidelity.csv).",
+        f"{FLOOR_ROW.capitalize()}: the median of the same score between disjoint sets of real training images "
+        "(between one set and the held-out images, where those are the reference; of one, where there is none), in the "
+        "same numbers as far as there are that many (scores/fidelity.csv).",
+        *([apart] if apart else []),
     ]
     return Table(frame, "All scores of the selected checkpoints", remarks if len(frame) else [], "Score")
 
@@ -39,9 +45,15 @@ def _measures(scores: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 
 def _with_interval(value: float, low: float | None, high: float | None) -> str:
-    if pd.isna(value):
-        return ""
-    # As many decimals as tell scores apart: KID is of the order of 0.01, FID of 100.
-    decimals = 1 if abs(value) >= 100 else 2 if abs(value) >= 1 else 3
-    shown = f"{value:.{decimals}f}"
-    return shown if pd.isna(low) or pd.isna(high) else f"{shown} [{low:.{decimals}f}, {high:.{decimals}f}]"
+    decimals = _decimals(value)
+    shown = number(value, decimals)
+    return shown if pd.isna(low) or pd.isna(high) else f"{shown} [{number(low, decimals)}, {number(high, decimals)}]"
+
+
+def _decimals(value: float) -> int:
+    """As many as tell scores apart: FID is of the order of 100, KID of 0.01; of a smaller KID two digits."""
+    size = abs(value)
+    if size >= 1:
+        return 1 if size >= 100 else 2
+    # What is below a millionth is rounding.
+    return max(3, 1 - floor(log10(size))) if size > 1e-6 else 3

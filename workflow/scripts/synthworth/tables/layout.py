@@ -31,12 +31,17 @@ def grid(
     return grid.reindex(columns=present).fillna("").reset_index().rename_axis(columns=None)
 
 
+def number(value: float, decimals: int = 2, signed: bool = False) -> str:
+    """A number as text, a blank where it is missing; what rounds to zero has no minus, for it is not below zero."""
+    return "" if pd.isna(value) else f"{value:{'+' if signed else ''}z.{decimals}f}"
+
+
 def mean_and_sd(cell: pd.Series, factor: float = 1, decimals: int = 2) -> str:
     """`mean ± sd`; the mean alone where there is no spread to speak of (one run), and a blank where there is none."""
-    if pd.isna(cell["mean"]):
-        return ""
-    mean = f"{factor * cell['mean']:.{decimals}f}"
-    return mean if pd.isna(cell["sd"]) or cell["n"] < 2 else f"{mean} ± {factor * cell['sd']:.{decimals}f}"
+    mean = number(factor * cell["mean"], decimals)
+    if pd.isna(cell["mean"]) or pd.isna(cell["sd"]) or cell["n"] < 2:
+        return mean
+    return f"{mean} ± {number(factor * cell['sd'], decimals)}"
 
 
 def span(numbers: pd.Series) -> str:

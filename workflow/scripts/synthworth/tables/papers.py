@@ -6,7 +6,7 @@
 import pandas as pd
 
 from synthworth.cells import WITHOUT_COPIES, accuracy_cells, are_findings, mean_accuracy_changes, training_data
-from synthworth.tables.layout import Table, grid, mean_and_sd, span
+from synthworth.tables.layout import Table, grid, mean_and_sd, number, span
 
 PER_CLASS_METRICS = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
 PER_FINDING_METRICS = {"auroc": "AUROC", "average_precision": "Average precision"} | PER_CLASS_METRICS
@@ -39,9 +39,9 @@ def table5_fid(fidelity: pd.DataFrame) -> Table:
             },
             index=table.index,
         )
-        text["Mean"] = table.mean(axis=1).map(_two_decimals)
+        text["Mean"] = table.mean(axis=1).map(number)
         text = text.join(_certainty(scores, classes))
-        text.loc["mean"] = pd.Series(table.mean().map(_two_decimals)).reindex(text.columns, fill_value="")
+        text.loc["mean"] = pd.Series(table.mean().map(number)).reindex(text.columns, fill_value="")
         text.insert(0, "Generator", text.index)
         text.insert(0, "Features", f"{extractor}, {reference}")
         blocks.append(text)
@@ -87,7 +87,7 @@ def table7_accuracy(cells: pd.DataFrame, baseline: str) -> Table:
 def table8_accuracy_change(cells: pd.DataFrame, baseline: str) -> Table:
     """Mean change of accuracy from the baseline in percentage points, computed from Table 7's cells (Table 8)."""
     means = mean_accuracy_changes(cells, baseline)
-    frame = means.map(lambda value: "" if pd.isna(value) else f"{round(value, 2) + 0.0:+.2f}")
+    frame = means.map(lambda value: number(value, signed=True))
     frame.insert(0, "Training data", means.index)
     remarks = [
         f"Change from the same classifier's {baseline}, averaged over doses.",
@@ -155,7 +155,7 @@ def _certainty(scores: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         row = {}
         for name, score in by_class.iterrows():
             row |= {f"{name}: interval": _interval(score["low"], score["high"])} if intervals else {}
-            row |= {f"{name}: floor": _two_decimals(score["floor"])} if floors else {}
+            row |= {f"{name}: floor": number(score["floor"])} if floors else {}
         rows[generator] = row | ({IMAGES: _numbers(by_class), REFERENCE: own["reference"].iloc[0]} if row else {})
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -181,14 +181,10 @@ def _numbers(by_class: pd.DataFrame) -> str:
 
 
 def _interval(low: float, high: float) -> str:
-    return "" if pd.isna(low) or pd.isna(high) else f"[{low:.2f}, {high:.2f}]"
+    return "" if pd.isna(low) or pd.isna(high) else f"[{number(low)}, {number(high)}]"
 
 
 def _fid_and_similarity(fid: float, similarity: float | None) -> str:
     if pd.isna(fid):
         return ""
-    return f"{fid:.2f}" if similarity is None or pd.isna(similarity) else f"{fid:.2f} ({similarity:.2f})"
-
-
-def _two_decimals(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:.2f}"
+    return number(fid) if similarity is None or pd.isna(similarity) else f"{number(fid)} ({number(similarity)})"
