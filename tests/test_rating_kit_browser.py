@@ -375,13 +375,19 @@ def test_a_tablet_pinches_and_taps(browser, kits, tmp_path):
             page.tap("text=Begin")
             wait_for(page, 1)
             page.screenshot(path=tmp_path / f"{mode}-tablet.png")
-            box = page.locator(".frame").first.bounding_box()
+            box = page.locator(".frame").last.bounding_box()
             x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
             touch = page.context.new_cdp_session(page)
             for kind, apart in (("touchStart", 20), ("touchMove", 40), ("touchMove", 60), ("touchEnd", None)):
                 points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}] if apart else []
                 touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
             assert page.evaluate("viewer.zoom") == pytest.approx(3, abs=0.2)
+            page.mouse.move(x, y)
+            page.mouse.wheel(0, -100)
+            page.wait_for_function("viewer.zoom > 3.3")
+            # The middle stays in the middle.
+            middle = page.evaluate("viewer.x / (1 - viewer.zoom) / viewer.frames[0].clientWidth")
+            assert middle == pytest.approx(0.5, abs=0.01)
             for score in read_questions(mode)["scores"]:
                 page.locator(f"[data-score={score['name']}] label").nth(1).tap()
             wait_for(page, 2)
