@@ -95,7 +95,7 @@ def test_identical_and_constant_images_have_a_value():
 
 @pytest.mark.filterwarnings("error")
 def test_too_few_images_for_a_standard_error_leave_it_open():
-    assert standard_error(features(3), features(20)) == np.inf
+    assert np.isnan(standard_error(features(3), features(20)))
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,20 @@ def test_score_checkpoint_writes_a_row_per_class(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fake.npz", "real.npz", "score.csv"]
 
 
+def test_the_standard_error_of_few_images_is_empty_and_the_log_says_why(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    save_features(tmp_path / "real.npz", rng.normal(size=(12, 5)).astype(np.float32), ["a"] * 9 + ["b"] * 3)
+    save_features(tmp_path / "fake.npz", rng.normal(size=(12, 5)).astype(np.float32), ["a"] * 6 + ["b"] * 6)
+    names = NAMES | {"extractor": "domain", "reference": "train"}
+    files = (None, tmp_path / "fake.npz", tmp_path / "real.npz", tmp_path / "score.csv")
+    score_checkpoint("kid", *files, names, ["a", "b"], None, confidence=0.95, replicates=20, seed=1)
+    assert (tmp_path / "score.csv").read_text().splitlines()[2].endswith(",")
+    rows = collect_curves([tmp_path / "score.csv"])
+    assert rows["value"].notna().all()
+    assert rows["standard_error"].notna().tolist() == [True, False]
+    assert "class b: no standard error: 3 and 6 images are too few" in capsys.readouterr().out
+
+
 def test_score_checkpoint_of_images(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 1), dtype=np.uint8)
     rows = pd.DataFrame({"label": "a", "prompt": "", "generator": "ddpm", "scope": "all", "step": 300}, index=range(3))

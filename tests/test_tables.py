@@ -246,6 +246,10 @@ def test_all_scores_stand_with_their_intervals_and_floors():
         ["MS-SSIM", "real against real", "0.500"],
         ["KID (domain, select)", "ddpm", "0.012 [-0.001, 0.020]"],
     ]
+    with_error = tables_fidelity.fidelity(frame.assign(standard_error=[None, None, None, 0.0071]))
+    assert with_error.frame["viral"].iloc[-1] == "0.012 ± 0.0071 [-0.001, 0.020]"
+    assert "± is KID's standard error." in with_error.remarks[0]
+    assert "which fewer than 4 images on a side do not tell" in tables_fidelity.fidelity(frame).remarks[0]
     without = tables_fidelity.fidelity(frame.drop(columns=["low", "high", "floor"])).frame
     assert without["viral"].tolist() == ["120.0", "90.00", "0.250", "0.012"]
     assert tables_fidelity.fidelity(frame.iloc[:0]).frame.empty

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -239,6 +241,19 @@ def test_prepared_floors_are_equal():
     plain = floor(kid.kid, real, 15, 20, has_reference=True, replicates=10, seed=0)
     prepared = floor(kid.kid, real, 15, 20, has_reference=True, replicates=10, seed=0, prepare=kid.on_subsets)
     np.testing.assert_allclose(prepared.values, plain.values, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("metric", "copies"), [(fid, 1), (kid, 0), (prdc, 0)])
+def test_pairs_within_one_set_are_made_once(metric, copies):
+    x = features(400, d=400)
+    rows, others = np.arange(0, 400, 2), np.arange(1, 400, 2)
+    tracemalloc.start()
+    of_rows = metric.on_subsets(x, x)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    # One matrix of 400 x 400, and of the features, which are as large, as many copies as the metric needs later.
+    assert held < (copies + 1.2) * x.nbytes
+    np.testing.assert_allclose(of_rows(rows, others), metric.on_subsets(x, x.copy())(rows, others), rtol=1e-9)
 
 
 def test_floor_of_too_few_real_images_is_an_error():

@@ -84,7 +84,8 @@ def score_checkpoint(
     `n_reference` is 0, where a metric has none. A class on which the metric is not defined has no value. `low`
     and `high` are the interval of `uncertainty.interval`, empty where there are too few images for any. For a metric
     of prompts `n_synthetic` counts the images that share theirs with another one.
-    `standard_error` is that of a metric that has a formula for it, a function of this name in its module.
+    `standard_error` is that of a metric that has a formula for it, a function of this name in its module; empty with
+    too few images, as the log says.
     """
     module = metric_module(metric)
     synthetic = _read(features if module.READS == "features" else images, module.READS)
@@ -118,7 +119,7 @@ def score_checkpoint(
             patients=patients,
             prompts=own["prompt"] if module.READS == "prompted" else None,
         )
-        error = {"standard_error": module.standard_error(others, own)} if hasattr(module, "standard_error") else {}
+        error = {"standard_error": _standard_error(module, name, others, own)}
         # One without an end, of too few images, says nothing.
         intervals = [ends if np.isfinite(ends).all() else ("", "") for ends in between.tolist()]
         rows += [
@@ -126,6 +127,17 @@ def score_checkpoint(
             for (key, value), (low, high) in zip(values.items(), intervals, strict=True)
         ]
     _write(output, SCORE_COLUMNS, rows)
+
+
+def _standard_error(module: ModuleType, name: str, reference: np.ndarray | None, synthetic: np.ndarray) -> float | str:
+    """Of a class, or "" where the metric has no formula for it or there are too few images."""
+    if not hasattr(module, "standard_error"):
+        return ""
+    error = module.standard_error(reference, synthetic)
+    if np.isfinite(error):
+        return error
+    print(f"class {name}: no standard error: {len(reference)} and {len(synthetic)} images are too few", flush=True)
+    return ""
 
 
 def measure_floor(
@@ -149,7 +161,8 @@ def measure_floor(
     stand beside it; empty where the metric is not defined on so few. `images` (uint8 array file) and its `index` (CSV),
     or `features`, are read, as the metric asks, and `reference`, the features that scores are held against. Where
     those are the training images too, only their number counts; held-out ones are what sets of training images are
-    held against. Real images have no prompts: those of a class are taken as of one.
+    held against. A metric that looks at pairs of features needs 8 n^2 bytes for n real images of a class (3.2 GB for
+    20,000). Real images have no prompts: those of a class are taken as of one.
     """
     module = metric_module(metric)
     real = _read(features, "features") if module.READS == "features" else _read_split(images, index)

@@ -47,8 +47,14 @@ def on_subsets(reference: np.ndarray, synthetic: np.ndarray) -> Callable[[np.nda
         return lambda rows, others: fid(reference[rows], synthetic[others])
     # About the common mean, so that little is lost in differences.
     shift = np.concatenate([reference, synthetic]).mean(axis=0, dtype=np.float64)
-    x, y = reference - shift, synthetic - shift
-    within, within_synthetic, across = x @ x.T, y @ y.T, x @ y.T
+    x = reference - shift
+    within = x @ x.T
+    if synthetic is reference:
+        # A floor's two sets are parts of one: the largest matrix here is made once.
+        y, within_synthetic, across = x, within, within
+    else:
+        y = synthetic - shift
+        within_synthetic, across = y @ y.T, x @ y.T
 
     def value(rows: np.ndarray, others: np.ndarray) -> float:
         check_features("FID", 2, reference=x[rows], synthetic=y[others])

@@ -45,13 +45,13 @@ def standard_error(reference: np.ndarray, synthetic: np.ndarray) -> float:
     is linear in each set, and one of each kind of pair. Near-equal distributions leave only the pairs, which a
     jackknife counts twice. Each part is estimated without bias (the pairs within a set as by the U-centring of
     Székely and Rizzo 2014; the linear parts less the pairs' share of their spread, held at 0 or above, which makes
-    the error of equal distributions a fifth too large). Infinite with fewer than 4 images on a side: too few to tell.
+    the error of equal distributions a fifth too large). NaN with fewer than 4 images on a side: too few to tell.
     StudyError as `kid`.
     """
     within_reference, within_synthetic, across = _kernels(reference, synthetic)
     n, m = across.shape
     if min(n, m) < 4:
-        return np.inf
+        return np.nan
     pairs_n, pairs_m = _pair_variance(within_reference), _pair_variance(within_synthetic)
     doubly_centred = across - across.mean(axis=0) - across.mean(axis=1, keepdims=True) + across.mean()
     pairs_across = np.sum(doubly_centred**2) / ((n - 1) * (m - 1))
@@ -72,7 +72,17 @@ def _kernels(reference: np.ndarray, synthetic: np.ndarray) -> tuple[np.ndarray, 
     """The kernel within the reference, within the synthetic set, and across [n, m]."""
     check_features("KID", 2, reference=reference, synthetic=synthetic)
     x, y = (features.astype(np.float64) for features in (reference, synthetic))
-    return tuple((a @ b.T / x.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+    within = _kernel(x, x)
+    # A floor's two sets are parts of one: the largest matrix here is made once.
+    return (within, within, within) if synthetic is reference else (within, _kernel(y, y), _kernel(x, y))
+
+
+def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    kernel = x @ y.T
+    kernel /= x.shape[1]
+    kernel += 1
+    kernel **= 3
+    return kernel
 
 
 def _unbiased(within_reference: np.ndarray, within_synthetic: np.ndarray, across: np.ndarray) -> float:

@@ -42,11 +42,10 @@ def on_subsets(
 ) -> Callable[[np.ndarray, np.ndarray], tuple[float, float, float, float]]:
     """A function of rows of the reference and rows of the synthetic set: `prdc` of those, from distances made once."""
     check_features("Precision, recall, density and coverage", k + 1, reference=reference, synthetic=synthetic)
-    real, fake, across = (
-        distances(reference, reference),
-        distances(synthetic, synthetic),
-        distances(reference, synthetic),
-    )
+    real = distances(reference, reference)
+    # A floor's two sets are parts of one: the largest matrix here is made once.
+    one = synthetic is reference
+    fake, across = (real, real) if one else (distances(synthetic, synthetic), distances(reference, synthetic))
 
     def values(rows: np.ndarray, others: np.ndarray) -> tuple[float, float, float, float]:
         radii, fake_radii = _radii(real[np.ix_(rows, rows)], k), _radii(fake[np.ix_(others, others)], k)

@@ -9,6 +9,8 @@ from synthworth.floors import smaller_floors
 from synthworth.tables.layout import Table, grid, number, span
 
 FLOOR_ROW = "real against real"
+# What scores may have beside their values.
+COLUMNS = ("low", "high", "floor", "standard_error")
 
 
 def fidelity(scores: pd.DataFrame) -> Table:
@@ -17,21 +19,21 @@ def fidelity(scores: pd.DataFrame) -> Table:
     A score without interval stands alone; without floors their rows are left out.
     """
     chosen = scores[scores["selected"].eq(True) & (scores["class"] != "all")]
-    chosen = chosen.reindex(columns=[*chosen.columns, *{"low", "high", "floor"}.difference(chosen.columns)])
+    chosen = chosen.reindex(columns=[*chosen.columns, *{*COLUMNS}.difference(chosen.columns)])
     chosen = chosen.fillna({"extractor": "", "reference": ""})
     floors = chosen.drop_duplicates([*MEASURE, "class"]).dropna(subset=["floor"])
-    floors = floors.assign(generator=FLOOR_ROW, value=floors["floor"], low=None, high=None)
+    floors = floors.assign(generator=FLOOR_ROW, value=floors["floor"], low=None, high=None, standard_error=None)
     # The floor of a metric after its generators, whatever the order of the scores.
     rows = pd.concat([chosen, floors])
     place = {measure: place for place, measure in enumerate(dict.fromkeys(_measures(chosen)))}
     rows = rows.assign(place=[place[measure] for measure in _measures(rows)]).sort_values("place", kind="stable")
     rows = rows.assign(score=[metric_label(*measure) for measure in _measures(rows)])
-    text = [_with_interval(row.value, row.low, row.high) for row in rows.itertuples()]
+    text = [_with_interval(row.value, row.low, row.high, row.standard_error) for row in rows.itertuples()]
     frame = grid(rows, ["score", "generator"], "class", text, chosen["class"].unique())
     frame = frame.rename(columns={"score": "Score", "generator": "Generator"})
     apart = smaller_floors(chosen)
     remarks = [
-        f"{span(chosen['n_synthetic'])} synthetic images of a class, in brackets the interval.",
+        f"{span(chosen['n_synthetic'])} synthetic images of a class, in brackets the interval.{_errors(chosen)}",
         f"{FLOOR_ROW.capitalize()}: the median of the same score between disjoint sets of real training images "
         "(between one set and the held-out images, where those are the reference; of one, where there is none), in the "
         "same numbers as far as there are that many (scores/fidelity.csv).",
@@ -44,10 +46,21 @@ def _measures(scores: pd.DataFrame) -> list[tuple[str, str, str]]:
     return list(scores[MEASURE].itertuples(index=False, name=None))
 
 
-def _with_interval(value: float, low: float | None, high: float | None) -> str:
+def _with_interval(value: float, low: float | None, high: float | None, error: float | None) -> str:
     decimals = _decimals(value)
     shown = number(value, decimals)
+    if not pd.isna(error):
+        shown += f" ± {number(error, max(decimals, _decimals(error)))}"
     return shown if pd.isna(low) or pd.isna(high) else f"{shown} [{number(low, decimals)}, {number(high, decimals)}]"
+
+
+def _errors(chosen: pd.DataFrame) -> str:
+    """What stands after ±, and why it does not where it does not."""
+    kid = chosen[chosen["metric"] == "kid"]
+    if kid.empty:
+        return ""
+    lacking = kid["standard_error"].isna().any()
+    return " ± is KID's standard error" + (", which fewer than 4 images on a side do not tell." if lacking else ".")
 
 
 def _decimals(value: float) -> int:
