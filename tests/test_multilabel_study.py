@@ -66,8 +66,8 @@ def test_runs_are_scored_by_finding_and_learn_each(house):
         assert own["auroc", finding] == pytest.approx(aurocs[finding])
     assert own["macro_auroc", "all"] == pytest.approx(np.mean(list(aurocs.values())))
     real = runs[(runs["metric"] == "auroc") & runs["arm"].isin(["baseline", "further"])]
-    # Two standard errors of an AUROC of so few images are 0.2.
-    assert real.groupby("class")["value"].mean().min() > 0.7
+    # Of chance 0.5, with a standard error of 0.1 for a single run.
+    assert real.groupby("class")["value"].mean().min() > 0.65
     shuffled = runs[(runs["metric"] == "macro_auroc") & (runs["arm"] == "shuffled_labels")]["value"].mean()
     assert shuffled < runs[(runs["metric"] == "macro_auroc") & (runs["arm"] == "baseline")]["value"].mean()
 

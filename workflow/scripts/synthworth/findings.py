@@ -49,7 +49,9 @@ def joint_label(present: Iterable[str]) -> str:
 def joint_labels(frame: pd.DataFrame, findings: Sequence[str]) -> pd.Series:
     """The label of each image, of the findings that it surely shows, in the order of `findings`."""
     shown = (frame[list(findings)] == PRESENT).to_numpy()
-    return pd.Series([joint_label(np.array(findings)[own]) for own in shown], frame.index, dtype=str)
+    kinds, kind = np.unique(shown, axis=0, return_inverse=True)
+    labels = [joint_label(np.array(findings)[own]) for own in kinds]
+    return pd.Series(np.array(labels)[kind], frame.index, dtype=str)
 
 
 def phantom_labels(names: Iterable[str], findings: Sequence[str]) -> dict[str, str]:

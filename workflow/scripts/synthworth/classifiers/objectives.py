@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn import functional
 
 Loss = Literal["cross_entropy", "focal"]
 Mixing = Literal["none", "mixup", "cutmix"]
@@ -42,19 +42,15 @@ class Objective:
         [n, F] (1, 0, or NaN, which is masked) and `logits` of these: the mean over all that are not masked, 0 where
         all are.
         """
-        if findings is None and self.loss == "cross_entropy" and class_weights is None:
-            return cross_entropy(logits, labels)
-        if findings is None:
-            losses = cross_entropy(logits, labels, reduction="none")
-        else:
-            known = ~findings.isnan()
-            losses = binary_cross_entropy_with_logits(logits, findings.nan_to_num(), reduction="none")
+        if self.loss == "cross_entropy" and class_weights is None:
+            return cross_entropy(logits, labels, findings)
+        losses = _losses(logits, labels, findings)
         if self.loss == "focal":
             losses = (-torch.expm1(-losses)).clamp_min(LEAST_DOUBT) ** self.focal_gamma * losses
         if class_weights is not None:
             own = class_weights[labels]
             losses = losses * (own if findings is None else own[:, None])
-        return losses.mean() if findings is None else (losses * known).sum() / known.sum().clamp_min(1)
+        return losses.mean() if findings is None else _known_mean(losses, findings)
 
     def mix(self, images: torch.Tensor, mixing_seed: int) -> tuple[torch.Tensor, torch.Tensor | None, float]:
         """The images [n, channels, height, width] of a batch, each mixed with another one of it, drawn at random.
@@ -78,6 +74,13 @@ class Objective:
         return mixed, partner, 1 - len(range(height)[rows]) * len(range(width)[columns]) / (height * width)
 
 
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, findings: torch.Tensor | None = None) -> torch.Tensor:
+    """The mean cross-entropy, of findings the binary one over what is not masked; arguments as of `Objective`."""
+    if findings is None:
+        return functional.cross_entropy(logits, labels)
+    return _known_mean(_losses(logits, labels, findings), findings)
+
+
 def class_weights(targets: np.ndarray, classes: int) -> np.ndarray:
     """Weights of the classes inverse to their numbers of images, float32 [classes]; their mean over images is 1.
 
@@ -86,6 +89,19 @@ def class_weights(targets: np.ndarray, classes: int) -> np.ndarray:
     counts = np.bincount(targets, minlength=classes)
     weights = len(targets) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     return np.where(counts > 0, weights, 0).astype(np.float32)
+
+
+def _losses(logits: torch.Tensor, labels: torch.Tensor, findings: torch.Tensor | None) -> torch.Tensor:
+    """The cross-entropy of each image, [n], or of each finding in it, [n, F], masked ones too."""
+    if findings is None:
+        return functional.cross_entropy(logits, labels, reduction="none")
+    return functional.binary_cross_entropy_with_logits(logits, findings.nan_to_num(), reduction="none")
+
+
+def _known_mean(losses: torch.Tensor, findings: torch.Tensor) -> torch.Tensor:
+    """The mean over what is not masked, 0 where all is. By a product: to pick would have the CPU wait for the GPU."""
+    known = ~findings.isnan()
+    return (losses * known).sum() / known.sum().clamp_min(1)
 
 
 def _span(side: int, fraction: float, generator: np.random.Generator) -> slice:

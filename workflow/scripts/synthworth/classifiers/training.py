@@ -26,7 +26,7 @@ from synthworth.classifiers.batches import BatchOrder, Stage, starts
 from synthworth.classifiers.data import ImageDataset, ImageTable, real_images
 from synthworth.classifiers.models import create_classifier, save_classifier
 from synthworth.classifiers.normalisation import normalised
-from synthworth.classifiers.objectives import Objective, class_weights
+from synthworth.classifiers.objectives import Objective, class_weights, cross_entropy
 from synthworth.classifiers.prediction import default_device, predict
 from synthworth.errors import StudyError
 from synthworth.files import replacing
@@ -143,7 +143,7 @@ def fit(
 
     The epochs are those of `stages`, one after the other, `steps` each or a pass over the stage's images; only those
     of the last stage can be chosen. The history has a row per epoch, from 1: `steps` made so far, `train_loss` (the
-    mean of `objective` over images), `select_loss` (cross-entropy), `select_accuracy` (a fraction) and `learning_rate`
+    mean of `objective` over images), `select_loss` (`cross_entropy`), `select_accuracy` (fraction) and `learning_rate`
     (of the last step). `schedule` is `per_epoch`, a cosine from `learning_rate` down over all epochs, or `per_batch`,
     the published code's (`learning_rates`). With a mixed precision the steps, and the losses that choose the epoch, are
     computed under autocast, in channels-last layout and with the fused Adam. With `compile`, on a GPU, the
@@ -204,7 +204,7 @@ def fit(
             cosine.step()
         with autocast:
             logits = predict(model, selection, device)
-        select_loss = Objective()(logits, chosen_by, None, *chosen_by_findings).item()
+        select_loss = cross_entropy(logits, chosen_by, *chosen_by_findings).item()
         train_losses = torch.stack(losses).cpu()
         _check(train_losses, select_loss, epoch)
         history.append(
