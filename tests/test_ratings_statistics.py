@@ -1,6 +1,6 @@
 """The statistics of ratings: those of the reference packages, and of readers whose effects are known."""
 
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 import pandas as pd
@@ -319,16 +319,22 @@ def test_correlations_over_generators_are_scipys_with_exact_p(generators):
         assert p == pytest.approx(exact.pvalue)
 
 
-def test_over_cells_whole_generators_change_places():
+@pytest.mark.parametrize(("name", "statistic"), [("spearman", stats.spearmanr), ("kendall", stats.kendalltau)])
+def test_over_cells_whole_generators_change_places(name, statistic):
     rng = np.random.default_rng(4)
-    x, y = rng.normal(size=(2, 5, 4))
-    value, p = correlate(x, y, "spearman", seed=0)
-    assert value == pytest.approx(stats.spearmanr(x.ravel(), y.ravel()).statistic)
-    assert p * 120 == pytest.approx(round(p * 120))
-    # Many generators: as many random arrangements, the same for a seed.
-    x, y = rng.normal(size=(2, 9, 2))
+    x, y = rng.integers(0, 9, (2, 4, 3)).astype(float)
+    value, p = correlate(x, y, name, seed=0)
+    moved = [statistic(x.ravel(), y[list(order)].ravel()).statistic for order in permutations(range(4))]
+    assert value == pytest.approx(moved[0])
+    larger, smaller = (np.mean([sign * other >= sign * value - 1e-9 for other in moved]) for sign in (1, -1))
+    assert p == pytest.approx(min(1, 2 * min(larger, smaller)))
+
+
+def test_of_many_generators_arrangements_are_drawn_by_seed():
+    x, y = np.random.default_rng(4).normal(size=(2, 9, 2))
     assert correlate(x, y, "kendall", seed=1) == correlate(x, y, "kendall", seed=1)
     assert correlate(x, x, "kendall", seed=1)[1] < 0.01
+    assert correlate(x, y, "spearman", seed=1)[1] == pytest.approx(correlate(x, y, "spearman", seed=2)[1], abs=0.05)
 
 
 def fidelity(value, generators=GENERATORS):

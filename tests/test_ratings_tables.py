@@ -118,7 +118,7 @@ def test_agreement_says_where_there_is_none(scores, tmp_path):
     frame, text = render("rating_agreement", scores / "rating_agreement.csv", tmp_path)
     quality = frame[frame["Score"] == "Quality"].set_index(["Agreement", "Reader"])
     assert quality.loc[("with themselves", "A"), "Images"] == "6"
-    assert quality.loc[("with themselves", "B"), "Kappa, quadratic weights"] == ""
+    assert quality.loc[("with themselves", "B"), "Kappa (quadratic)"] == ""
     assert quality.loc[("with each other", "A and B"), "Images"] == "40"
     assert "Quality, B, with themselves: fewer than two images rated twice" in text
 

@@ -15,8 +15,8 @@ MEANINGS = {
 }
 EXACT = "exact_agreement"
 MEASURES = {
-    "kappa_quadratic": "Kappa, quadratic weights",
-    "kappa_linear": "Kappa, linear weights",
+    "kappa_quadratic": "Kappa (quadratic)",
+    "kappa_linear": "Kappa (linear)",
     EXACT: "Same score (%)",
 }
 TESTS = {
@@ -118,10 +118,10 @@ def rating_agreement(agreement: pd.DataFrame) -> Table:
     reasons = "; ".join(f"{row.score}, {row.reader}, {row.kind}: {row.reason}" for row in unknown.itertuples())
     frame = frame.rename(columns={"score": "Score", "kind": "Agreement", "reader": "Reader", "images": "Images"})
     remarks = [
-        "Kappa: 1 is full agreement, 0 that of chance; in brackets intervals over images. With themselves: on images "
-        f"that were shown again. With each other: on images that both rated. {READERS_ROW.capitalize()}: the mean of "
-        "theirs, or of their pairs. Kappa falls where nearly all images have one score, however well readers agree: "
-        "read it beside the share.",
+        "Weighted kappa: 1 is full agreement, 0 that of chance; in brackets intervals over images. With themselves: on "
+        f"images that were shown again. With each other: on images that both rated. {READERS_ROW.capitalize()}: the "
+        "mean of theirs, or of their pairs. Kappa falls where nearly all images have one score, however well readers "
+        "agree: read it beside the share.",
         *([f"Without number or interval: {reasons}."] if reasons else []),
     ]
     return Table(frame, "Do readers agree?", remarks if len(frame) else [], "Score")
