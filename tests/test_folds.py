@@ -14,7 +14,7 @@ from house import HOUSE, TINY, copy_house, planned_files
 from synthworth.config import compose
 from synthworth.errors import StudyError
 from synthworth.inputs import Inputs
-from synthworth.inputs.report import OF_PARTS, TABLE_SCORES
+from synthworth.inputs.report import OF_PARTS, RATED, TABLE_SCORES
 from synthworth.report import write_report
 from synthworth.scores import write_runs
 from synthworth.specs import Specs
@@ -55,8 +55,8 @@ def test_each_fold_has_the_jobs_of_a_study_and_the_statistics_run_once(jobs):
     assert part["train_classifier"] == part["evaluate_classifier"] == 6
     assert part["split_patients"] == part["describe_data"] == part["write_report"] == part["train_extractor"] == 1
     assert not set(part) & {*ONCE, *POOLED}
-    absent = ("table6_ratings", "external_effects", "worth")
-    own = [file for name, file in TABLE_SCORES.items() if file not in OF_PARTS and name not in absent]
+    absent = ("external_effects", "worth")
+    own = [file for name, file in TABLE_SCORES.items() if file not in (*OF_PARTS, *RATED) and name not in absent]
     assert whole.pop("render_table") == len(own)
     assert whole.pop("draw_figure") == 2
     assert whole == dict.fromkeys((*ONCE, *POOLED, "describe_data", "write_report"), 1)
