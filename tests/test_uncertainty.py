@@ -103,6 +103,26 @@ def test_intervals_cover_what_other_images_score(n):
         assert (width < 7 * spread).all(), (name, width / spread)
 
 
+def test_of_fid_the_bootstraps_interval_does_not_hold_what_the_jackknifes_does():
+    rng = np.random.default_rng(0)
+
+    def draw():
+        return rng.normal(size=(50, 64)), 0.8 * rng.normal(size=(50, 64)) + 0.4
+
+    expected = np.mean([fid.fid(*draw()) for _ in range(100)])
+    held = {"jackknife": 0, "bootstrap": 0}
+    for sample in range(20):
+        x, y = draw()
+        low, high = judged(fid.fid, y, x, ("positive",), replicates=20, seed=sample, prepare=fid.on_subsets)[0]
+        held["jackknife"] += low <= expected <= high
+        of_rows = fid.on_subsets(x, y)
+        again = [of_rows(rng.integers(50, size=50), rng.integers(50, size=50)) for _ in range(60)]
+        low, high = np.quantile(again, [0.025, 0.975])
+        held["bootstrap"] += low <= expected <= high
+    assert held["jackknife"] >= 17
+    assert held["bootstrap"] <= 1
+
+
 def test_shares_have_a_width_at_their_ends_and_stay_inside():
     n, square = 30, stats.t.ppf(0.975, 29) ** 2
     everyone = judged(lambda x: 1.0, features(n), scales=("share",))
