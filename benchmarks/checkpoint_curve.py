@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from checkpoint_evaluation import Files, Parts, checkpoint_shard, evaluate, pictures, prepare, quiet, reference
-from rounds import machine
+from checkpoint_evaluation import Files, checkpoint_shard, evaluate, pictures, prepare, quiet, reference
+from rounds import Parts, machine
 
 from synthworth.features import load_features
 

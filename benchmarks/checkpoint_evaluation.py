@@ -16,9 +16,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -30,7 +28,7 @@ import pandas as pd
 import torch
 from PIL import Image
 from random_inception import RandomInception, write_inception
-from rounds import machine
+from rounds import Parts, machine
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 from torchmetrics.image.fid import FrechetInceptionDistance, _compute_fid
 
@@ -53,28 +51,6 @@ STARTS = {
     "FID": "import synthworth.fidelity.fid",
     "MS-SSIM": "import synthworth.fidelity.ms_ssim, synthworth.shards",
 }
-
-
-class Parts:
-    """Seconds of the parts of a way, of the wall and of the processor: lists, one entry per round."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, list[tuple[float, float]]] = defaultdict(list)
-
-    @contextlib.contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Times what is inside."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        yield
-        self.seconds[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-
-    def of(self, *names: str) -> np.ndarray:
-        """The seconds [rounds, 2] of some parts together; of all, if none is named."""
-        return np.sum([self.seconds[name] for name in names or self.seconds], axis=0)
-
-    def forget(self) -> None:
-        """Starts anew, after a round that warms up."""
-        self.seconds.clear()
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ import argparse
 import cv2
 import numpy as np
 import torch
-from checkpoint_evaluation import Parts
-from rounds import machine
+from rounds import Parts, machine
 
 from synthworth.memorization.audit import Audit, audit
 from synthworth.memorization.comparison import compare_real, compare_synthetic
@@ -43,9 +42,8 @@ def main() -> None:
     cv2.setNumThreads(1)
 
     rng = np.random.default_rng(0)
-    train, held_out, new = (
-        pictures(n, arguments.size, rng) for n in (arguments.train, arguments.held_out, arguments.synthetic)
-    )
+    counts = [arguments.train, arguments.held_out, arguments.synthetic]
+    train, held_out, new = np.split(pictures(sum(counts), arguments.size, rng), np.cumsum(counts)[:-1])
     copied = len(new) // 10
     new[:copied] = [perturb(image, "combined", 0, rng) for image in train[:copied]]
     sets = [ImageSet(features(images), images) for images in (new, train, held_out)]

@@ -65,10 +65,9 @@ def main() -> None:
     tracemalloc.start()
     start = now()
     nearest(points, large, k)
-    peak = tracemalloc.get_traced_memory()[1] / 2**30
-    print(
-        f"\n{len(points)} among {len(large)}: {now() - start:.1f} s, {peak:.2f} GiB beside {large.nbytes / 2**30:.2f}"
-    )
+    elapsed, peak = now() - start, tracemalloc.get_traced_memory()[1] / 2**30
+    print("\n| one search in a large set | seconds | GiB it needs | GiB of the set |\n|---|---|---|---|")
+    print(f"| {len(points)} among {len(large)} | {elapsed:.1f} | {peak:.2f} | {large.nbytes / 2**30:.2f} |")
 
 
 def features(n: int, width: int, seed: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Ways to do one thing, timed in alternating rounds, and the table of what came out.
 
 Other work on the machine falls on all ways of a round alike, so a way's ratio is taken within each round; tables hold
-the median of the ratios, and the lowest and the highest.
+the median of the ratios, and the lowest and the highest. Of a way in several parts, `Parts` keeps the seconds of each.
 """
 
 import contextlib
@@ -10,12 +10,35 @@ import io
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 import yaml
+
+
+class Parts:
+    """Seconds of the parts of a way, of the wall and of the processor: lists, one entry per round."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[tuple[float, float]]] = defaultdict(list)
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Times what is inside."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.seconds[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+
+    def of(self, *names: str) -> np.ndarray:
+        """The seconds [rounds, 2] of some parts together; of all, if none is named."""
+        return np.sum([self.seconds[name] for name in names or self.seconds], axis=0)
+
+    def forget(self) -> None:
+        """Starts anew, after a round that warms up."""
+        self.seconds.clear()
 
 
 def on_gpu() -> bool:

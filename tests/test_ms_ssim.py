@@ -71,7 +71,7 @@ def pictures(n, size, channels, seed=0):
 def test_equals_torchmetrics(size, channels):
     images = pictures(3, size, channels)
     assert np.abs(ms_ssim_pairs(images) - by_torchmetrics(images)).max() < 1e-5
-    assert np.abs(ms_ssim_pairs(images) - by_definition(images)).max() < 1e-6
+    assert np.abs(ms_ssim_pairs(images) - by_definition(images)).max() < 5e-7
     assert ms_ssim(images) == pytest.approx(np.mean(by_torchmetrics(images)), abs=5e-6)
 
 
@@ -80,14 +80,14 @@ def test_equals_torchmetrics_in_double_precision():
     x, y = torch.from_numpy(resized(images))[:, :1].split(1)
     metric = MultiScaleStructuralSimilarityIndexMeasure(data_range=255, kernel_size=11, sigma=1.5)
     assert float(metric(x, y)) == pytest.approx(by_definition(images)[0], abs=1e-7)
-    assert float(metric(x, y)) == pytest.approx(ms_ssim_pairs(images)[0], abs=1e-6)
+    assert float(metric(x, y)) == pytest.approx(ms_ssim_pairs(images)[0], abs=5e-7)
 
 
 @pytest.mark.skipif(not XRAYS.is_dir(), reason="no X-rays on this machine")
 def test_equals_torchmetrics_on_xrays():
     files = sorted((XRAYS / "images").iterdir())[::160]
     images = np.stack([np.asarray(Image.open(file).convert("L").resize((256, 256))) for file in files])[..., None]
-    assert np.abs(ms_ssim_pairs(images) - by_definition(images)).max() < 1e-6
+    assert np.abs(ms_ssim_pairs(images) - by_definition(images)).max() < 5e-7
     assert np.abs(ms_ssim_pairs(images) - by_torchmetrics(images)).max() < 1e-5
 
 
@@ -96,7 +96,7 @@ def test_negatives_and_flat_images():
     image = pictures(1, 299, 1)[0]
     images = np.stack([image, 255 - image, np.zeros_like(image), np.full_like(image, 255), image])
     values = ms_ssim_pairs(images)
-    assert np.abs(values - by_definition(images)).max() < 1e-6
+    assert np.abs(values - by_definition(images)).max() < 5e-7
     assert values[0] == 0
     assert values[3] == pytest.approx(1, abs=1e-6)
 
@@ -106,9 +106,9 @@ def test_grey_is_equal_in_one_and_in_three_channels_and_one_colour_image_uses_al
     rgb = np.repeat(grey, 3, axis=-1)
     np.testing.assert_array_equal(ms_ssim_pairs(grey), ms_ssim_pairs(rgb))
     larger = pictures(2, 400, 1)
-    assert np.abs(ms_ssim_pairs(larger) - by_definition(larger)).max() < 1e-6
+    assert np.abs(ms_ssim_pairs(larger) - by_definition(larger)).max() < 5e-7
     rgb[0, ..., 1] //= 2
-    assert np.abs(ms_ssim_pairs(rgb) - by_definition(rgb)).max() < 1e-6
+    assert np.abs(ms_ssim_pairs(rgb) - by_definition(rgb)).max() < 5e-7
     assert (ms_ssim_pairs(rgb) - ms_ssim_pairs(grey))[:2].max() < -1e-3
 
 

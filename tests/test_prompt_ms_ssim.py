@@ -104,6 +104,9 @@ def test_colour_is_compared_by_its_grey_levels():
 
 @pytest.mark.parametrize("images", [flat(1)[:0], flat(1), prompted(flat(1, 2), ["a", "b"])])
 def test_without_two_images_of_a_prompt_there_is_no_score(images):
+    two_channels = np.zeros((3, 40, 40, 2), np.uint8)
+    with pytest.raises(ValueError, match=r"\[n, height, width, 1 or 3\], not uint8 \(3, 40, 40, 2\)"):
+        prompt_ms_ssim(two_channels)
     with pytest.raises(StudyError, match="no two of the images share their prompt"):
         prompt_ms_ssim(images)
 

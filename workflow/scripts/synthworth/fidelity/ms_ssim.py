@@ -59,8 +59,7 @@ def ms_ssim_pairs(images: np.ndarray, size: int = SIZE, reflected: bool = True) 
     whether the last scale's SSIM is one over the whole image, or, as the contrasts, over the pixels whose window lies
     inside it.
     """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
-        raise ValueError(f"MS-SSIM takes uint8 images [n, height, width, 1 or 3], not {images.dtype} {images.shape}")
+    check_images(images)
     planes = _planes(images, size)
     # Contrast does not see a shift of an image; about its own mean, single precision loses the least.
     levels = planes.mean(axis=(2, 3), keepdims=True)
@@ -71,6 +70,12 @@ def ms_ssim_pairs(images: np.ndarray, size: int = SIZE, reflected: bool = True) 
         values *= np.maximum(terms, 0) ** exponent
         planes = _halved(planes)
     return values
+
+
+def check_images(images: np.ndarray) -> None:
+    """ValueError for anything but uint8 images [n, height, width, 1 or 3]."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(f"MS-SSIM takes uint8 images [n, height, width, 1 or 3], not {images.dtype} {images.shape}")
 
 
 def _planes(images: np.ndarray, size: int) -> np.ndarray:

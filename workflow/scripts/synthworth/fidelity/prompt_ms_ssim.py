@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from synthworth.errors import StudyError
-from synthworth.fidelity.ms_ssim import ms_ssim_pairs
+from synthworth.fidelity.ms_ssim import check_images, ms_ssim_pairs
 
 READS = "prompted"
 HAS_REFERENCE = False
@@ -41,6 +41,7 @@ def prompt_ms_ssim(synthetic: np.ndarray) -> float:
 def on_subsets(synthetic: np.ndarray) -> Callable[[np.ndarray], float]:
     """A function of rows (each at most once): the score of those, from pairs made once."""
     images, prompts = _parts(synthetic)
+    check_images(images)
     numbers = np.unique(prompts, return_inverse=True)[1]
     groups = [np.flatnonzero(numbers == number) for number in range(numbers.max(initial=-1) + 1)]
     pairs = np.array([pair for group in groups for pair in combinations(group, 2)], int).reshape(-1, 2)
