@@ -54,7 +54,7 @@ def test_further_images_of_the_right_classes_help(house, answer):
     assert answer["verdict"] == "helps"
     assert answer["best_arm"] == "informative"
     assert answer["arms"]["informative"]["verdict"] == "helps"
-    assert answer["arms"]["informative"]["effect"] > 0.1
+    assert answer["arms"]["informative"]["low_simultaneous"] > 0
 
 
 def test_images_under_wrong_labels_do_not_help(house, answer):
@@ -67,5 +67,8 @@ def test_images_under_wrong_labels_do_not_help(house, answer):
 
 
 def test_copies_of_training_images_do_not_help(answer):
-    assert answer["controls"]["copies"]["verdict"] != "helps"
-    assert answer["controls"]["copies"]["effect"] < 0.05
+    copies = answer["controls"]["copies"]
+    assert copies["verdict"] != "helps"
+    # Whatever the seeds: an effect of 0 is among those that it may have, and what helps is better.
+    assert copies["low_simultaneous"] <= 0
+    assert copies["effect"] < answer["arms"]["informative"]["low_simultaneous"]
