@@ -114,7 +114,7 @@ def test_a_base_model_is_complained_of_once_and_not_where_scores_are_cached():
         ),
         (
             {"generators": {"real": DEFAULT["generators"]["ddpm"], "ddpm": {}}},
-            "generators.real: readers' scores call real images so",
+            "generators.real: readers' scores call real images 'real'",
         ),
         ({"statistics": {"baseline": "copies"}}, "of all real training images, each once"),
         ({"statistics": {"baseline": "b"}, "arms": {"b": {"generator": "ddpm", "per_class": 5}}}, "without synthetic"),

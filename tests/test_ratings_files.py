@@ -1,8 +1,5 @@
 """Readers' files: what is refused, with file, row, item, value and remedy, and what they are joined to."""
 
-import sys
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +7,7 @@ from readers import joined, make_key, read
 
 from synthworth.cells import read_scores
 from synthworth.errors import StudyError
+from synthworth.rating_kit.seal import seal
 from synthworth.ratings.exports import rated_modes, read_export
 from synthworth.ratings.joining import join_ratings, write_rows
 from synthworth.ratings.keys import read_keys
@@ -204,21 +202,16 @@ def test_the_modes_of_files_are_seen_before_they_are_checked(tmp_path):
     assert rated_modes(tmp_path / f"{name}.csv" for name in "abc") == ["single", "prompt"]
 
 
-def test_sealed_keys_are_opened_with_the_passphrase(tmp_path, monkeypatch):
-    opened = []
-
-    def unseal(path, passphrase):
-        opened.append((path, passphrase))
-        return KEY
-
-    monkeypatch.setitem(sys.modules, "synthworth.rating_kit", SimpleNamespace())
-    monkeypatch.setitem(sys.modules, "synthworth.rating_kit.seal", SimpleNamespace(unseal=unseal))
+def test_sealed_keys_are_opened_with_the_passphrase(tmp_path):
+    (tmp_path / "key.sealed").write_text(seal(KEY, "open sesame"))
     other = make_key("pair")
     other.to_csv(tmp_path / "key.csv", index=False)
-    keys = read_keys([tmp_path / "key.csv"], [tmp_path / "kit" / "key.sealed"], "open sesame")
+    keys = read_keys([tmp_path / "key.csv"], [tmp_path / "key.sealed"], "open sesame")
     assert list(keys) == [other["kit"].iloc[0], KIT]
     pd.testing.assert_frame_equal(keys[other["kit"].iloc[0]], other)
-    assert opened == [(tmp_path / "kit" / "key.sealed", "open sesame")]
+    pd.testing.assert_frame_equal(keys[KIT], KEY)
+    with pytest.raises(StudyError, match="cannot be opened"):
+        read_keys([], [tmp_path / "key.sealed"], "open")
 
 
 def test_rows_are_written_and_read_back(tmp_path):

@@ -73,6 +73,16 @@ def test_a_process_gets_the_signals_of_its_client(tmp_path):
     assert client.stdout.read() == ""
 
 
+def test_a_process_does_not_outlive_its_client(tmp_path):
+    (tmp_path / "script.py").write_text("import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+    client = subprocess.Popen([warm_python(), str(tmp_path / "script.py")], stdout=subprocess.PIPE, text=True)
+    assert client.stdout.readline()
+    client.kill()
+    # The stream ends with the last process that holds it.
+    assert client.stdout.read() == ""
+    client.wait()
+
+
 def test_it_does_as_snakemake_does(tmp_path):
     (tmp_path / "Snakefile").write_text(
         """

@@ -108,6 +108,7 @@ def serve(folder: Path) -> None:
                 _wait_for_process(connection, str(folder / "python"))
                 return
             connection.close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait_for_process(connection: socket.socket, python: str) -> None:
@@ -119,6 +120,7 @@ def _wait_for_process(connection: socket.socket, python: str) -> None:
     if process := os.fork():
         with contextlib.suppress(BrokenPipeError):
             connection.sendall(f"{process}\n".encode())
+            _wait_for_either(process, connection)
             status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
             connection.sendall(f"{status if status >= 0 else 128 - status}\n".encode())
         os._exit(0)
@@ -134,6 +136,15 @@ def _wait_for_process(connection: socket.socket, python: str) -> None:
     sys.modules["numpy"].random.seed()
     _limit_threads(int(environment.get("OMP_NUM_THREADS") or os.cpu_count()))
     _run(arguments, python)
+
+
+def _wait_for_either(process: int, connection: socket.socket) -> None:
+    """Waits for the end of a process; kills it once its client is gone, which cannot tell it any more."""
+    ends = select.poll()
+    ends.register(connection, 0)
+    ends.register(os.pidfd_open(process), select.POLLIN)
+    if [file for file, _ in ends.poll()] == [connection.fileno()]:
+        os.kill(process, signal.SIGKILL)
 
 
 def _limit_threads(threads: int) -> None:

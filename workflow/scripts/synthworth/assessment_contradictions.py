@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from synthworth.rating_kit import KEY
+from synthworth.ratings.exports import read_export
+from synthworth.ratings.scales import ALL, REAL
 
 Config = Mapping[str, Any]
 
@@ -19,6 +21,8 @@ def assessment_contradictions(config: Config, root: Path) -> Iterator[str]:
 
     Relative paths start at `root`.
     """
+    for name in sorted({REAL, ALL} & set(config["generators"])):
+        yield f"generators.{name}: readers' scores call real images {REAL!r} and all generators {ALL!r}; rename it"
     yield from _kits(config)
     yield from _ratings(config, root)
 
@@ -41,8 +45,6 @@ def _kits(config: Config) -> Iterator[str]:
                 f"assessment.size: {name} draws images of {side} px; readers would know enlarged ones by their blur; "
                 f"choose {side} at most, or null"
             )
-    if "real" in generators:
-        yield "generators.real: readers' scores call real images so; choose another name"
 
 
 def _ratings(config: Config, root: Path) -> Iterator[str]:
@@ -58,7 +60,9 @@ def _ratings(config: Config, root: Path) -> Iterator[str]:
     for file in sorted({file for file in files if files.count(file) > 1}):
         yield f"assessment.ratings: {file} stands there twice; take it out once"
     for file in dict.fromkeys(files):
-        if not (root / file).is_file():
+        if (root / file).is_file():
+            yield from (f"assessment.ratings: {problem}" for problem in read_export(root / file).problems)
+        else:
             yield f"assessment.ratings: there is no file {file}; give one that a kit's page exported"
     for kit in dict.fromkeys(entry["kit"] for entry in entries if isinstance(entry, Mapping)):
         if not (root / kit / KEY).is_file():

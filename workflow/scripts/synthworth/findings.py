@@ -67,7 +67,10 @@ def finding_matrix(index: pd.DataFrame, findings: Sequence[str]) -> np.ndarray:
 
 
 def agreed_findings(findings: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:
-    """What all certain images of a class say of each finding: float32 [classes, F], NaN where they differ or none is.
+    """What all certain images of a class say of each finding: float32 [classes, F].
+
+    NaN where they differ, or where fewer than half of the class's images are certain: what a generator learns from a
+    class that hardly anyone has looked at for a finding, nobody knows either.
 
     `findings` float32 [n, F] as of `finding_matrix`; `targets` int [n], the images' classes.
     """
@@ -75,5 +78,6 @@ def agreed_findings(findings: np.ndarray, targets: np.ndarray, classes: int) -> 
     for target in range(classes):
         own = findings[targets == target]
         shown, not_shown = (own == 1).any(axis=0), (own == 0).any(axis=0)
-        agreed[target] = np.where(shown == not_shown, np.nan, shown)
+        known = (own == own).sum(axis=0) >= len(own) / 2
+        agreed[target] = np.where(known & (shown != not_shown), shown, np.nan)
     return agreed

@@ -196,7 +196,10 @@ def check_findings(index: pd.DataFrame, findings: Sequence[str]) -> None:
     `index` has the columns `patient`, `class`, `split` and `findings`. Raises a StudyError that lists the findings
     with fewer in a split, and the classes whose training images agree on no finding: synthetic ones would say nothing.
     """
-    remedy = "two are the least; add patients, leave the finding out (dataset.findings), or give the split more"
+    remedy = (
+        "two are the least; add patients, leave the finding out (dataset.findings), give the split more, or take what "
+        "is not mentioned for absent (dataset.unmentioned)"
+    )
     problems = []
     for split in [split for split in SPLITS if (index["split"] == split).any()]:
         own = index[index["split"] == split]

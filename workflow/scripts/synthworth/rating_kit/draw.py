@@ -24,8 +24,9 @@ def draw(
 
     - single: so many that they are `real_share` of a class's images (one at least, where that is not 0), or all where
       there are fewer;
-    - pair: one for each synthetic image; where there are too few, all are used equally often. Of a generator's pairs
-      half have the real image on the left;
+    - pair: one for each synthetic image, and none twice: the one that comes again beside another would be the real
+      one. Where a class has fewer of them, so many pairs are shown, dealt evenly over the generators. Of a generator's
+      pairs half have the real image on the left;
     - prompt: none.
 
     `repeat_share` of the items come twice, each with at least `DISTANCE` of the kit between.
@@ -33,7 +34,7 @@ def draw(
     real = candidates["source"] == REAL
     chosen = list(_choose(candidates[~real], images, kit_seed))
     if mode == "pair":
-        items = list(_pairs(candidates, chosen, kit_seed))
+        items = list(_pairs(candidates, _with_partners(candidates, chosen), kit_seed))
     else:
         if mode == "single":
             per_class = candidates.loc[chosen, "class"].value_counts() * real_share / (1 - real_share)
@@ -62,16 +63,23 @@ def _choose(candidates: pd.DataFrame, count: int, kit_seed: int) -> Iterator[int
         yield from (int(image) for image in shuffled[:count])
 
 
+def _with_partners(candidates: pd.DataFrame, chosen: list[int]) -> list[int]:
+    """Of the synthetic images `chosen` as many of each class as it has real ones, a generator's in turn."""
+    own = candidates.loc[chosen]
+    turns = own.assign(turn=own.groupby(["source", "class"]).cumcount()).sort_values(["turn", "source"])
+    real = candidates.loc[candidates["source"] == REAL, "class"].value_counts()
+    kept = set(turns[turns.groupby("class").cumcount() < turns["class"].map(real)].index)
+    return [image for image in chosen if image in kept]
+
+
 def _pairs(candidates: pd.DataFrame, chosen: list[int], kit_seed: int) -> Iterator[tuple[int, int]]:
     """The left and the right image of a pair for each of the synthetic images `chosen`."""
     real = candidates[candidates["source"] == REAL]
-    partners = {name: list(_choose(own, len(own), kit_seed)) for name, own in real.groupby("class")}
-    used = dict.fromkeys(partners, 0)
+    partners = {name: _choose(own, len(own), kit_seed) for name, own in real.groupby("class")}
     for source, own in candidates.loc[chosen].groupby("source", sort=True):
         left = np.random.default_rng(seed(kit_seed, "sides", source)).permutation(len(own)) % 2
         for image, name, real_left in zip(own.index, own["class"], left, strict=True):
-            partner = partners[name][used[name] % len(partners[name])]
-            used[name] += 1
+            partner = next(partners[name])
             yield (partner, image) if real_left else (image, partner)
 
 

@@ -33,7 +33,7 @@ def choose_examples(rows: pd.DataFrame, kits: Sequence[str]) -> pd.DataFrame:
     means = image_means(single)
     table = means.pivot_table(index=IMAGE, columns="score", values="value")
     table = table.reindex(columns=list(SCALES["single"])).dropna()
-    shown = single[single["kit"].isin(kits)].drop_duplicates(IMAGE)[["kit", "file", *IMAGE]]
+    shown = single[single["kit"].isin(kits)].drop_duplicates(IMAGE)[["file", *IMAGE]]
     shown = shown.join(table, on=IMAGE, how="inner")
     # From -1, the low end of a scale, to 1.
     places = {}

@@ -6,8 +6,8 @@ import pandas as pd
 
 from synthworth.ratings.scales import ALL, REAL, SCALES
 
-# What one image is, or one pair of them.
-IMAGE = ["source", "class", "identity", "against"]
+# What one image is, or one pair of them. In another kit images of the same number may be those of another checkpoint.
+IMAGE = ["kit", "source", "class", "identity", "against"]
 COLUMNS = ["generator", "score", "class", "mean", "sd", "n"]
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 import pandas as pd
 
 from synthworth.ratings.exports import AGAIN, SCORES, Export
-from synthworth.ratings.scales import SCALES
+from synthworth.ratings.scales import ALL, SCALES
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+(\.0*)?")
 SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
@@ -74,6 +74,8 @@ def _row_problems(path: str, row: Mapping[str, str], key: pd.DataFrame) -> Itera
     where = f"{path}, row {row['row']}, item {row['item']}"
     if not row["reader"]:
         yield f"{where}: no reader; write the reader's name, or a pseudonym, into `reader`"
+    if row["reader"].casefold() == ALL:
+        yield f"{where}: tables call all readers together {ALL!r}; write another name into `reader`"
     if item_name(row["item"], key) not in set(key["item"]):
         there = f"{key['item'].iloc[0]} to {key['item'].iloc[-1]}"
         yield f"{where}: kit {row['kit']} has no such item (it has {there}); correct it, or delete the row"
