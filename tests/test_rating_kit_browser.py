@@ -309,7 +309,7 @@ def test_what_another_window_rates_during_a_break_is_kept(browser, kits, stop):
         wait_for(second, 2)
         second.keyboard.press("2")
         wait_for(second, 3)
-        page.wait_for_function("ratings.complete === 2")
+        page.wait_for_function("() => ratings.complete === 2")
         assert page.locator("#why").inner_text() == "Open in another window"
         assert page.locator("dialog[open]").count() == 0
         second.close()
@@ -328,7 +328,7 @@ def test_a_key_that_is_held_acts_on_one_item_and_only_arrows_go_on(browser, kits
     def hold(page, key):
         for _ in range(3):
             page.keyboard.down(key)
-            page.wait_for_function("since !== null")
+            page.wait_for_function("() => since !== null")
         page.keyboard.up(key)
         return page.evaluate("[place + 1, ratings.complete]")
 
@@ -375,7 +375,7 @@ def test_an_image_that_is_missing_is_named_and_cannot_be_rated(browser, kits, tm
     page.goto(f"file://{tmp_path}/kit/index.html")
     page.fill("#reader", "A")
     page.keyboard.press("Enter")
-    page.wait_for_function("$('place').textContent.includes('is the folder complete?')")
+    page.wait_for_function("() => $('place').textContent.includes('is the folder complete?')")
     page.keyboard.press("1")
     assert page.evaluate("ratings.csv()").count("\n") == 1
     # Nor after the reader went away and came back.
@@ -415,7 +415,7 @@ def test_zoom_window_and_level_by_mouse_keys_and_buttons(browser, kits):
         spot = (slice(int(y + 50 - box["y"]) - 2, int(y + 50 - box["y"]) + 2), int(x + 100 - box["x"]))
         for _ in range(5):
             page.mouse.wheel(0, -100)
-        page.wait_for_function("viewer.zoom > 2")
+        page.wait_for_function("() => viewer.zoom > 2")
         zoomed = pixels(page)
         assert abs(zoomed[spot].mean() - plain[spot].mean()) < 6
         assert np.abs(zoomed - plain).mean() > 5
@@ -458,7 +458,7 @@ def test_a_tablet_pinches_and_taps(browser, kits, tmp_path):
             assert page.evaluate("viewer.zoom") == pytest.approx(3, abs=0.2)
             page.mouse.move(x, y)
             page.mouse.wheel(0, -100)
-            page.wait_for_function("viewer.zoom > 3.3")
+            page.wait_for_function("() => viewer.zoom > 3.3")
             # The middle stays in the middle.
             middle = page.evaluate("viewer.x / (1 - viewer.zoom) / viewer.frames[0].clientWidth")
             assert middle == pytest.approx(0.5, abs=0.01)
