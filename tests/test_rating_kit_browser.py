@@ -296,6 +296,76 @@ def test_a_second_window_stops_the_first_one_instead_of_overwriting_it(browser, 
         assert export(page)[1]["agreement"].tolist() == ["-2", "-1"]
 
 
+@pytest.mark.parametrize("stop", ["pause()", "finish()", "overview()"])
+def test_what_another_window_rates_during_a_break_is_kept(browser, kits, stop):
+    with opened(browser, kits["prompt"] / "kit") as (page, _):
+        begin(page)
+        page.keyboard.press("1")
+        wait_for(page, 2)
+        page.evaluate(stop)
+        second = page.context.new_page()
+        second.goto(page.url)
+        second.click("text=Resume")
+        wait_for(second, 2)
+        second.keyboard.press("2")
+        wait_for(second, 3)
+        page.wait_for_function("() => ratings.complete === 2")
+        assert page.locator("#why").inner_text() == "Open in another window"
+        assert page.locator("dialog[open]").count() == 0
+        second.close()
+        assert export(page, lambda page: page.click("#save"))[1]["agreement"].tolist() == ["-2", "-1"]
+        page.click("#go")
+        wait_for(page, 3)
+        assert page.locator("#undo").is_disabled()
+        page.keyboard.press("3")
+        wait_for(page, 4)
+        assert export(page)[1]["agreement"].tolist() == ["-2", "-1", "0"]
+        page.reload()
+        assert page.locator("#saved li span").inner_text().startswith(f"{READER}: 3 of ")
+
+
+def test_a_key_that_is_held_acts_on_one_item_and_only_arrows_go_on(browser, kits):
+    def hold(page, key):
+        for _ in range(3):
+            page.keyboard.down(key)
+            page.wait_for_function("() => since !== null")
+        page.keyboard.up(key)
+        return page.evaluate("[place + 1, ratings.complete]")
+
+    with opened(browser, kits["prompt"] / "kit") as (page, _):
+        begin(page)
+        assert hold(page, "1") == [2, 1]
+        assert hold(page, "2") == [3, 2]
+        assert hold(page, "Backspace") == [2, 1]
+        assert hold(page, "n") == [3, 1]
+        assert hold(page, "ArrowLeft") == [1, 1]
+    with opened(browser, kits["single"] / "kit") as (page, _):
+        begin(page)
+        assert hold(page, "1") == [1, 0]
+
+
+def test_an_image_that_is_not_on_the_screen_cannot_be_rated(browser, kits):
+    with opened(browser, kits["prompt"] / "kit") as (page, _):
+        begin(page)
+        # The next image takes its time, and the reader goes away and comes back meanwhile.
+        page.evaluate(
+            """() => {
+              const [path] = kit.items[1].images;
+              const loading = images.held.get(path);
+              images.held.set(path, new Promise((resolve) => (window.arrive = () => resolve(loading))));
+            }"""
+        )
+        page.keyboard.press("ArrowRight")
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.keyboard.press("1")
+        assert page.evaluate("ratings.scores") == {}
+        page.evaluate("arrive()")
+        wait_for(page, 2)
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.keyboard.press("1")
+        assert page.evaluate("ratings.get(kit.items[1].item, 'agreement')") == -2
+
+
 def test_an_image_that_is_missing_is_named_and_cannot_be_rated(browser, kits, tmp_path):
     shutil.copytree(kits["single"] / "kit", tmp_path / "kit")
     key = pd.read_csv(kits["single"] / "key.csv", dtype=str)
@@ -305,7 +375,11 @@ def test_an_image_that_is_missing_is_named_and_cannot_be_rated(browser, kits, tm
     page.goto(f"file://{tmp_path}/kit/index.html")
     page.fill("#reader", "A")
     page.keyboard.press("Enter")
-    page.wait_for_function("$('place').textContent.includes('is the folder complete?')")
+    page.wait_for_function("() => $('place').textContent.includes('is the folder complete?')")
+    page.keyboard.press("1")
+    assert page.evaluate("ratings.csv()").count("\n") == 1
+    # Nor after the reader went away and came back.
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.keyboard.press("1")
     assert page.evaluate("ratings.csv()").count("\n") == 1
     context.close()
@@ -341,7 +415,7 @@ def test_zoom_window_and_level_by_mouse_keys_and_buttons(browser, kits):
         spot = (slice(int(y + 50 - box["y"]) - 2, int(y + 50 - box["y"]) + 2), int(x + 100 - box["x"]))
         for _ in range(5):
             page.mouse.wheel(0, -100)
-        page.wait_for_function("viewer.zoom > 2")
+        page.wait_for_function("() => viewer.zoom > 2")
         zoomed = pixels(page)
         assert abs(zoomed[spot].mean() - plain[spot].mean()) < 6
         assert np.abs(zoomed - plain).mean() > 5
@@ -384,7 +458,7 @@ def test_a_tablet_pinches_and_taps(browser, kits, tmp_path):
             assert page.evaluate("viewer.zoom") == pytest.approx(3, abs=0.2)
             page.mouse.move(x, y)
             page.mouse.wheel(0, -100)
-            page.wait_for_function("viewer.zoom > 3.3")
+            page.wait_for_function("() => viewer.zoom > 3.3")
             # The middle stays in the middle.
             middle = page.evaluate("viewer.x / (1 - viewer.zoom) / viewer.frames[0].clientWidth")
             assert middle == pytest.approx(0.5, abs=0.01)

@@ -16,6 +16,8 @@ let place = 0;
 /* How often an item was asked for: only the last one is shown. */
 let turns = 0;
 let active = names[0];
+/* Whether the item at `place` is on the screen, with all its images. */
+let seen = false;
 /* When the reader began to look at the item that is shown; null while nothing is, and nothing can be rated. */
 let since = null;
 /* The key or the pointer, whichever was used last: arrow keys within a question must not turn the page. */
@@ -67,6 +69,7 @@ function begin(reader) {
 async function go(to) {
   if (to < 0 || to >= kit.items.length) return;
   spend();
+  seen = false;
   const turn = ++turns;
   place = to;
   ratings.place = to;
@@ -83,7 +86,8 @@ async function go(to) {
   if (shown !== null) $("shown").textContent = shown;
   activate(names.find((name) => ratings.get(item, name) === undefined) ?? names[0]);
   refresh();
-  if (!missing) since = performance.now();
+  seen = !missing;
+  if (seen) since = performance.now();
   say(shown === null ? title : `${title}, ${shown}`);
 }
 
@@ -147,6 +151,7 @@ function nextUnrated() {
 function stop(why, what, then) {
   spend();
   turns++;
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   $("why").textContent = why;
   $("what").textContent = what;
   $("rate").hidden = true;
@@ -237,12 +242,15 @@ const KEYS = {
   d: () => viewer.windowBy(0, 8),
   0: () => viewer.reset(),
 };
+/* Held down, these go on; any other key would act on images that nobody has looked at. */
+const REPEATING = /^(ArrowLeft|ArrowRight|[-+cvbd])$/;
 
 document.addEventListener("keydown", (event) => {
   hand = "key";
   const busy = $("rate").hidden || document.querySelector("dialog[open]");
   if (busy || event.ctrlKey || event.metaKey || event.altKey) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (event.repeat && !REPEATING.test(key)) return;
   const values = kit.scores[active];
   if (/^[1-9]$/.test(key)) {
     if (key <= values.length) rate(active, values[key - 1], true);
@@ -294,12 +302,13 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
     spend();
     ratings.save();
-  } else since = performance.now();
+  } else if (seen) since = performance.now();
 });
-/* Two windows would overwrite each other's ratings. */
+/* Two windows would overwrite each other's ratings. A break ends here too: its "Go on" would save what was rated before. */
 window.addEventListener("storage", (event) => {
-  if (!ratings || event.key !== ratings.key || !$("stopped").hidden) return;
+  if (!ratings || event.key !== ratings.key) return;
   since = null;
+  ratings.load();
   stop("Open in another window", "You rate this kit in another window. Close that one before you go on here.", () => {
     ratings.load();
     go(ratings.place);

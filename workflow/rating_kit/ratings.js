@@ -33,11 +33,12 @@ class Ratings {
     this.reader = reader;
     this.names = Object.keys(kit.scores);
     this.key = `${Ratings.#PREFIX}${kit.kit} ${reader}`;
-    this.history = [];
     this.load();
   }
 
+  /* Takes what the browser keeps; what was rated before the load cannot be taken back. */
   load() {
+    this.history = [];
     let kept = null;
     try {
       kept = JSON.parse(localStorage.getItem(this.key));
