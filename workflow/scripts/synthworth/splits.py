@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from synthworth.errors import StudyError
 from synthworth.files import replacing
-from synthworth.findings import ABSENT, PRESENT, agreed_findings, finding_matrix
+from synthworth.findings import ABSENT, MASKED, PRESENT, agreed_findings, finding_matrix
 from synthworth.manifest import SPLITS, read_index
 from synthworth.seeds import seed as seed_of
 
@@ -196,10 +196,9 @@ def check_findings(index: pd.DataFrame, findings: Sequence[str]) -> None:
     `index` has the columns `patient`, `class`, `split` and `findings`. Raises a StudyError that lists the findings
     with fewer in a split, and the classes whose training images agree on no finding: synthetic ones would say nothing.
     """
-    remedy = (
-        "two are the least; add patients, leave the finding out (dataset.findings), give the split more, or take what "
-        "is not mentioned for absent (dataset.unmentioned)"
-    )
+    remedy = "two are the least; add patients, leave the finding out (dataset.findings), or give the split more"
+    if (index[list(findings)] == MASKED).any(axis=None):
+        remedy += "; empty fields are certain where dataset.unmentioned is absent"
     problems = []
     for split in [split for split in SPLITS if (index["split"] == split).any()]:
         own = index[index["split"] == split]
