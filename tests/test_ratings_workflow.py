@@ -60,9 +60,9 @@ def test_the_report_shows_what_follows_from_the_kits_that_were_rated(inputs):
     assert shown(inputs("single.csv", handed_out).report(DEMO)) == sorted(always + single + centred)
 
 
-def test_a_damaged_file_is_read_by_the_job_that_refuses_it(inputs):
-    assert "rating_readers" in shown(inputs("damaged.csv").report(DEMO))
-    assert inputs("damaged.csv").exports(DEMO) == {"ratings": ["damaged.csv"], "open_keys": [], "sealed_keys": []}
+def test_a_damaged_file_is_refused_before_anything_is_made(inputs):
+    with pytest.raises(StudyError, match="damaged.csv: its columns are separated by semicolons"):
+        inputs("damaged.csv")
 
 
 def test_each_file_brings_the_key_of_its_kit(inputs):
