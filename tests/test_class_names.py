@@ -236,7 +236,7 @@ def test_a_table_shows_every_class(scores, table, file):
     ],
 )
 def test_a_figure_shows_every_class(scores, figure, file):
-    drawn = FIGURES[figure](read_scores(scores[file]), Setting("", "baseline", ["ddpm"], 1, None))
+    drawn = FIGURES[figure](read_scores(scores[file]), Setting("", "baseline", ["ddpm"], NAMES, 1, None))
     words = {text.get_text() for axes in drawn.axes for text in (*axes.get_xticklabels(), *axes.get_yticklabels())}
     words |= {axes.get_title() for axes in drawn.axes}
     words |= {text.get_text() for legend in drawn.legends for text in legend.get_texts()}
