@@ -277,17 +277,22 @@ def test_readers_of_one_browser_have_ratings_of_their_own_and_can_delete_them(br
         assert set(table["reader"]) == {"B"}
 
 
+def rated_in_another_window(page):
+    second = page.context.new_page()
+    second.goto(page.url)
+    second.click("text=Resume")
+    wait_for(second, 2)
+    second.keyboard.press("2")
+    wait_for(second, 3)
+    return second
+
+
 def test_a_second_window_stops_the_first_one_instead_of_overwriting_it(browser, kits):
     with opened(browser, kits["prompt"] / "kit") as (page, _):
         begin(page)
         page.keyboard.press("1")
         wait_for(page, 2)
-        second = page.context.new_page()
-        second.goto(page.url)
-        second.click("text=Resume")
-        wait_for(second, 2)
-        second.keyboard.press("2")
-        wait_for(second, 3)
+        second = rated_in_another_window(page)
         page.wait_for_selector("#stopped:not([hidden])")
         assert page.locator("#why").inner_text() == "Open in another window"
         second.close()
@@ -303,12 +308,7 @@ def test_what_another_window_rates_during_a_break_is_kept(browser, kits, stop):
         page.keyboard.press("1")
         wait_for(page, 2)
         page.evaluate(stop)
-        second = page.context.new_page()
-        second.goto(page.url)
-        second.click("text=Resume")
-        wait_for(second, 2)
-        second.keyboard.press("2")
-        wait_for(second, 3)
+        second = rated_in_another_window(page)
         page.wait_for_function("() => ratings.complete === 2")
         assert page.locator("#why").inner_text() == "Open in another window"
         assert page.locator("dialog[open]").count() == 0
