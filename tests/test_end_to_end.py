@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from html import escape
 from pathlib import Path
 
 import cv2
@@ -239,4 +240,27 @@ def test_a_study_of_real_chest_x_rays(tmp_path):
         assert verdict["arms"][f"{name}+8"]["n_images"] == counts["all", "test"]
         # One seed says nothing of the chance in training, and the verdict says so.
         assert verdict["arms"][f"{name}+8"]["reason"] == "unknown"
-    assert (results / "report/index.html").stat().st_size > 100_000
+    classes = ["covid19", "healthy"]
+    report = (results / "report/index.html").read_text()
+    for caption in ("figure2_fid_curves", "figure_memorization", "figure_memorization_power", "figure_metric_selftest"):
+        text = " ".join((house / f"workflow/report/{caption}.rst").read_text().split())
+        assert f"<figcaption>{escape(text)}</figcaption>" in report
+
+    curves = pd.read_csv(results / "scores/fidelity.csv")
+    # Models of one class and of all alike have scores of each class.
+    wanted = pd.MultiIndex.from_product([TRAINED, classes, ["fid", "kid", "precision", "vendi", "ms_ssim"]])
+    assert wanted.isin(curves.set_index(["generator", "class", "metric"]).index).all()
+    assert curves[["value", "low", "high", "floor", "floor_high"]].notna().all(axis=None)
+    assert (curves["low"] <= curves["value"]).all() and (curves["value"] <= curves["high"]).all()
+
+    audit = pd.read_csv(results / "scores/memorization_summary.csv")
+    wanted = pd.MultiIndex.from_product([TRAINED, classes, ["flagged", "auth_pct", "c_t", "gap", "duplicates"]])
+    assert wanted.isin(audit.set_index(["generator", "class", "score"]).index).all()
+    assert audit[["value", "low", "high", "reference_low", "power", "power_low", "false_alarms"]].notna().all(axis=None)
+    powers = pd.read_csv(results / "scores/memorization_power.csv")
+    exact = powers[(powers["score"] == "flagged") & (powers["perturbation"] == "exact")]
+    assert (exact.groupby("class")["power"].min() == 1).all()
+
+    responses = pd.read_csv(results / "scores/metric_responses.csv").set_index(["metric", "degradation"])
+    assert set(curves["metric"]) == set(responses.index.get_level_values("metric"))
+    assert (responses.loc["fid"].loc[["blur", "noise"], "responds"] == "yes").all()
