@@ -14,8 +14,9 @@ from PIL import Image
 from synthworth.cells import OWN_TEST_SET
 from synthworth.config import compose
 from synthworth.contradictions import contradictions
+from synthworth.duplicates import near_own_images
 from synthworth.errors import StudyError
-from synthworth.external import collect_external, external_problems, near_own_images, write_external
+from synthworth.external import collect_external, external_problems, write_external
 from synthworth.ingestion import inspect_images, write_index
 from synthworth.inputs import Inputs
 from synthworth.manifest import read_manifest

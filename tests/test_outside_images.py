@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ import pytest
 from PIL import Image
 
 from synthworth.errors import StudyError
-from synthworth.images import fit_image
+from synthworth.images import decode, fit_image, perceptual_hash
 from synthworth.outside_images import import_images
 from synthworth.outside_sources import find_class, source_files
+from synthworth.phantoms import draw_phantoms
 from synthworth.shards import write_shard
 
 CLASSES = {"healthy": "healthy", "covid19": "COVID-19"}
@@ -23,6 +25,12 @@ CLASSES = {"healthy": "healthy", "covid19": "COVID-19"}
 def picture(number: int, side: int = 24, channels: int = 1) -> np.ndarray:
     pixels = np.random.default_rng(number).integers(0, 256, (side, side, channels), dtype=np.uint8)
     return pixels[..., 0] if channels == 1 else pixels
+
+
+def film(number: int, side: int = 96) -> np.ndarray:
+    """A picture as smooth as an X-ray is: noise keeps nothing of itself in a JPEG."""
+    coarse = np.random.default_rng(number).integers(0, 256, (12, 12), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
@@ -49,22 +57,32 @@ def write_parquet(path, images, labels, features=None):
 
 @pytest.fixture
 def index(tmp_path):
-    """The index of a study with one real image."""
-    real = hashlib.sha256(encoded(picture(9999))).hexdigest()
-    frame = pd.DataFrame([{"image": "real/7.png", "patient": "p", "class": "healthy", "sha256": real}])
-    frame.assign(width=24, height=24).to_csv(tmp_path / "index.csv", index=False)
+    """The index of a study with a real image in each split, `real/<split>.png`, of which that of training is noise.
+
+    The other two are `film(1)` (select) and `film(2)` (test).
+    """
+    pixels = {"train": picture(9999), "select": film(1), "test": film(2)}
+    rows = [
+        {"image": f"real/{split}.png", "patient": split, "class": "healthy", "hash": perceptual_hash(image)}
+        | {"sha256": hashlib.sha256(encoded(image)).hexdigest(), "width": 24, "height": 24}
+        for split, image in pixels.items()
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "index.csv", index=False)
+    for row in rows[:2]:
+        pd.DataFrame([row | {"split": row["patient"]}]).to_csv(tmp_path / f"{row['patient']}.csv", index=False)
     return tmp_path / "index.csv"
 
 
 @pytest.fixture
 def bring_in(tmp_path, index):
     """Imports a class and returns its images and what is recorded of them."""
+    splits = [tmp_path / "train.csv", tmp_path / "select.csv"]
 
     def function(source, **changes):
         arguments = {"name": "healthy", "classes": CLASSES, "size": 24, "fit": "stretch", "channels": 1}
         arguments |= {"seed": 1, "needed": 1} | changes
-        import_images(source, index, tmp_path / "step-0", **arguments)
-        rows = pd.read_csv(tmp_path / "step-0" / "images.csv", dtype={"sha256": str})
+        import_images(source, index, splits, tmp_path / "step-0", **arguments)
+        rows = pd.read_csv(tmp_path / "step-0" / "images.csv", dtype={"sha256": str, "hash": str})
         return np.load(tmp_path / "step-0" / "images.npy"), rows
 
     return function
@@ -88,7 +106,8 @@ def test_images_are_fitted_as_the_real_ones(tmp_path, bring_in):
             images, rows = bring_in(source, size=16, fit=fit, channels=channels)
             np.testing.assert_array_equal(images, fit_image(colours, 16, fit, channels)[None])
     digest = hashlib.sha256((source / "healthy" / "scan.tiff").read_bytes()).hexdigest()
-    assert rows.to_dict("records") == [{"image": "healthy/scan.tiff", "sha256": digest, "width": 20, "height": 40}]
+    record = {"image": "healthy/scan.tiff", "sha256": digest, "hash": perceptual_hash(colours)}
+    assert rows.to_dict("records") == [record | {"width": 20, "height": 40}]
 
 
 def test_the_order_is_drawn_from_the_seed(tmp_path, bring_in):
@@ -190,7 +209,7 @@ def test_all_problems_are_listed_at_once(tmp_path, bring_in):
         "healthy/more: a folder within a class's folder; move its images up, or remove it",
         "class covid19: 1 images, but 8 are needed; add images, or lower `fidelity.images` and `per_class`",
         "healthy/broken.png: truncated or damaged file",
-        "healthy/copy.png: the file is a real image of the study itself, real/7.png; remove it here",
+        "healthy/copy.png: the file is a real image of the study itself, real/train.png; remove it here",
         "healthy/gone.png: cannot be opened (No such file or directory)",
         "healthy/notes.txt: no image that can be read",
     ]
@@ -210,8 +229,56 @@ def test_too_few_images_are_said_of_every_class(tmp_path, bring_in):
 def test_a_real_image_in_parquet_is_a_leak(tmp_path, bring_in):
     images = [encoded(picture(number)) for number in (1, 9999, 2)]
     write_parquet(tmp_path / "s.parquet", pa.array(images), pa.array(["healthy", "healthy", "covid19"]))
-    text = "s.parquet, row 1: the file is a real image of the study itself, real/7.png; remove it here"
+    text = "s.parquet, row 1: the file is a real image of the study itself, real/train.png; remove it here"
     assert problems(bring_in, tmp_path / "s.parquet") == [text]
+
+
+def test_a_test_image_saved_again_is_a_leak(tmp_path, bring_in):
+    source = write_folder(tmp_path / "source", {"healthy": 2, "covid19": 1})
+    for name, pixels, kind in [
+        ("fresh.png", film(3), "PNG"),
+        ("again.jpg", film(2), "JPEG"),
+        ("small.png", film(2)[::2, ::2], "PNG"),
+        ("bright.png", film(2) // 10 * 9 + 25, "PNG"),
+    ]:
+        (source / "healthy" / name).write_bytes(encoded(pixels, kind))
+    (source / "healthy" / "broken.png").write_bytes(b"")
+    found = problems(bring_in, source)
+    assert found[0].startswith("healthy/broken.png: ")
+    text = "nearly the same picture as the study's own real/test.png, a test image"
+    assert sorted(line.split(" (")[0] for line in found[1:]) == [
+        f"healthy/{name}: {text}" for name in ("again.jpg", "bright.png", "small.png")
+    ]
+    assert all(line.endswith("of 256 bits differ); remove it here") for line in found[1:])
+    for name in ("again.jpg", "small.png", "bright.png", "broken.png"):
+        (source / "healthy" / name).unlink()
+    assert len(bring_in(source)[0]) == 3
+
+
+def test_images_near_those_of_other_splits_stay_and_the_log_names_those_of_select(tmp_path, bring_in, capsys):
+    source = write_folder(tmp_path / "source", {"healthy": 1, "covid19": 1})
+    (source / "healthy" / "seen.jpg").write_bytes(encoded(film(1), "JPEG"))
+    # Of a training image: for the audit of memorisation to find.
+    (source / "healthy" / "trained_on.png").write_bytes(encoded(picture(9999).repeat(2, axis=0)))
+    assert len(bring_in(source)[0]) == 3
+    named = [line for line in capsys.readouterr().out.splitlines() if "nearly" in line]
+    assert len(named) == 1
+    assert named[0].startswith("  healthy/seen.jpg is nearly the same picture as the study's own real/select.png, by ")
+
+
+def test_further_phantoms_are_none_of_the_study_s(tmp_path, bring_in, index):
+    shown = {"healthy": 40, "viral": 40}
+    for name, seed in (("own", 3), ("further", 1003)):
+        folder = tmp_path / name
+        draw_phantoms(folder / "m.csv", folder / "images", shown, seed=seed, size=32, images_per_patient=1)
+    own, further = (pd.read_csv(tmp_path / name / "m.csv") for name in ("own", "further"))
+    hashes = [perceptual_hash(decode(tmp_path / "own" / image)) for image in own["image"]]
+    own.assign(sha256=own["image"], hash=hashes, width=32, height=32).to_csv(index, index=False)
+    for image, label in zip(further["image"], further["label"], strict=True):
+        (tmp_path / "source" / label).mkdir(parents=True, exist_ok=True)
+        shutil.copy2(tmp_path / "further" / image, tmp_path / "source" / label)
+    for name in shown:
+        assert len(bring_in(tmp_path / "source", name=name, classes={each: each for each in shown})[0]) == 40
 
 
 def test_parquet_files_of_another_layout_are_refused(tmp_path, bring_in):

@@ -66,6 +66,7 @@ rule import_generator:
     input:
         images=inputs.outside_images,
         index=f"{inputs.home}/data/index.csv",
+        splits=inputs.other_splits,
     output:
         checkpoint=directory("results/{study}/generators/{generator}/{scope}/step-0"),
     log:

@@ -5,6 +5,7 @@ with job(snakemake) as spec:
 
     import_images(
         index=snakemake.input.index,
+        splits=snakemake.input.splits,
         checkpoint=snakemake.output.checkpoint,
         needed=snakemake.params.needed,
         threads=snakemake.threads,

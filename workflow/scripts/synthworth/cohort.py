@@ -79,7 +79,7 @@ def _counts(index: pd.DataFrame, column: str, names: Iterable[str]) -> pd.DataFr
 
 
 def duplicates(index: pd.DataFrame, near_duplicates: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of `splits.near_duplicates` with what the index says of both images, exact copies first.
+    """The pairs of `duplicates.near_duplicates` with what the index says of both images, exact copies first.
 
     Columns `kind` (`exact`: the same file content; `near`), `image_a`, `image_b`, and for both `patient_`, `class_`
     and `split_`, then `distance` in bits of 256.

@@ -6,14 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from synthworth.cells import OWN_TEST_SET, read_scores
+from synthworth.duplicates import near_own_images
 from synthworth.errors import StudyError
 from synthworth.files import replacing
 from synthworth.findings import ABSENT, PRESENT
 from synthworth.manifest import read_index
 from synthworth.scores import ALL
-from synthworth.splits import near_duplicates
 
-PAIR_COLUMNS = ["image", "patient", "own_image", "own_patient", "own_split", "distance"]
 # Of these splits a classifier or a generator has seen the images.
 SEEN = ("train", "select")
 
@@ -61,32 +60,6 @@ def _finding_problems(index: pd.DataFrame, findings: Sequence[str]) -> Iterator[
             )
 
 
-def near_own_images(index: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of an image of `index` and one of the study's `own` that are nearly the same (`splits.near_duplicates`).
-
-    Columns PAIR_COLUMNS, nearest first.
-    """
-    # Two manifests may call different pictures alike, so places stand in for names.
-    columns = ["image", "patient", "hash"]
-    both = pd.concat([index[columns], own[[*columns, "split"]]], ignore_index=True)
-    pairs = near_duplicates(both.assign(image=both.index.map("{:09d}".format)))
-    first, second = (both.iloc[pairs[name].astype(int)] for name in ("image_a", "image_b"))
-    frame = pd.DataFrame(
-        {
-            "image": first["image"].to_numpy(),
-            "patient": first["patient"].to_numpy(),
-            "own_image": second["image"].to_numpy(),
-            "own_patient": second["patient"].to_numpy(),
-            "own_split": second["split"].to_numpy(),
-            "distance": pairs["distance"].to_numpy(),
-        },
-        columns=PAIR_COLUMNS,
-    )
-    # The study's own images stand behind the others, and so second.
-    across = first["split"].isna().to_numpy() & second["split"].notna().to_numpy()
-    return frame[across].reset_index(drop=True)
-
-
 def write_external(
     index: str | Path,
     own: Sequence[str | Path],
@@ -98,8 +71,8 @@ def write_external(
 ) -> None:
     """Checks an index CSV as an external test set and writes it again as that of its test images.
 
-    `own` are the CSVs of the study's splits, named `splits`. The pairs of `near_own_images` are written to `pairs`.
-    Raises a StudyError that lists the problems of `external_problems`, which `findings` are as of.
+    `own` are the CSVs of the study's splits, named `splits`. The pairs of `duplicates.near_own_images` are written to
+    `pairs`. Raises a StudyError that lists the problems of `external_problems`, which `findings` are as of.
     """
     rows = read_index(index)
     known = pd.concat([read_index(path).assign(split=split) for path, split in zip(own, splits, strict=True)])

@@ -20,7 +20,7 @@ LARGEST_AREA = 20_000 * 20_000
 Image.MAX_IMAGE_PIXELS = LARGEST_AREA
 
 # 16 x 16 bits: with 8 x 8, chest films of different patients are as near as two copies of one film
-# (`splits.near_duplicates` has the numbers).
+# (`duplicates` has the numbers).
 HASH_SIDE = 16
 
 # The only DICOM elements that are read: pixels and how to show them. Whatever names a patient is skipped unparsed.

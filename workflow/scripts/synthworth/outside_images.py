@@ -11,23 +11,26 @@ import numpy as np
 import pandas as pd
 
 from synthworth import seeds
+from synthworth.duplicates import near_own_images
 from synthworth.errors import StudyError
 from synthworth.files import replacing
-from synthworth.images import decode, fit_image
+from synthworth.images import decode, fit_image, perceptual_hash
 from synthworth.manifest import read_index
 from synthworth.outside_sources import OutsideImage, find_class
 from synthworth.progress import progress
 
-# What stands for a checkpoint: uint8 [n, size, size, channels], and a row per image (its place in the source, the hash
-# of its file, its width and height there).
+# What stands for a checkpoint: uint8 [n, size, size, channels], and a row per image (its place in the source, the
+# SHA-256 of its file, its perceptual hash, its width and height there).
 IMAGES = "images.npy"
 ROWS = "images.csv"
+COLUMNS = ["image", "sha256", "hash", "width", "height"]
 REMEDY = "add images, or lower `fidelity.images` and `per_class` in the arms of this generator"
 
 
 def import_images(
     source: str | Path,
     index: str | Path,
+    splits: Sequence[str | Path],
     checkpoint: str | Path,
     *,
     name: str,
@@ -44,8 +47,9 @@ def import_images(
     So the first 100 are 100 at random, and are among the first 200. `source` and `classes` are as of
     `outside_sources.find_class`; images are decoded and fitted to `size` px as the real ones are (`images.fit_image`).
     Raises one StudyError that lists every problem: for all classes a layout that cannot be read and fewer images than
-    are `needed`; for this one files that cannot be read, and those that are, byte for byte, real images of the study
-    (`index`, the CSV of all of them).
+    are `needed`; for this one files that cannot be read, those that are, byte for byte, real images of the study
+    (`index`, the CSV of all of them), and those that are nearly the same as one of its test images: whichever are in
+    none of `splits`, the CSVs of the others. The log names those that are nearly the same as an image of `select`.
     """
     listed = {each: find_class(source, each, classes) for each in classes}
     problems = list(dict.fromkeys(problem for found in listed.values() for problem in found.problems))
@@ -54,8 +58,8 @@ def import_images(
         for each, found in listed.items()
         if found.count < needed and not found.problems
     ]
-    real = read_index(index).set_index("sha256")["image"].to_dict()
-    render = partial(_render, real=real, size=size, fit=fit, channels=channels)
+    own = _with_splits(index, splits)
+    render = partial(_render, real=own.set_index("sha256")["image"].to_dict(), size=size, fit=fit, channels=channels)
     count = listed[name].count
     ranks = np.random.default_rng(seeds.seed(seed, "order")).permutation(count)
     facts: list[dict[str, str | int]] = [{}] * count
@@ -68,13 +72,32 @@ def import_images(
                 problems.append(image)
             else:
                 pixels[rank], facts[rank] = image
+        # Nothing is known of a file that cannot be read, and of no image whose it is.
+        rows = pd.DataFrame([known for known in facts if known], columns=COLUMNS)
+        near = near_own_images(rows.assign(patient=""), own)
+        problems += _leaks(near)
         if problems:
             raise StudyError(
                 f"The images in {source} cannot be used as they are (problems: {len(problems)}).", problems
             )
-        rows = pd.DataFrame(facts)
         rows.to_csv(folder / ROWS, index=False)
-    _report(name, rows, size, listed[name].ignored)
+    _report(name, rows, size, near, listed[name].ignored)
+
+
+def _with_splits(index: str | Path, splits: Sequence[str | Path]) -> pd.DataFrame:
+    """The index of all images of the study, with the split of each; those in none of `splits` are test images."""
+    split_of = pd.concat([read_index(path) for path in splits]).set_index("image")["split"]
+    images = read_index(index)
+    return images.assign(split=images["image"].map(split_of).fillna("test"))
+
+
+def _leaks(near: pd.DataFrame) -> list[str]:
+    """What is wrong with images that are nearly the same as test images, from pairs as of `near_own_images`."""
+    return [
+        f"{row.image}: nearly the same picture as the study's own {row.own_image}, a test image ({row.distance} of 256 "
+        "bits differ); remove it here"
+        for row in near[near["own_split"] == "test"].drop_duplicates("image").itertuples()
+    ]
 
 
 def _render(
@@ -92,7 +115,7 @@ def _render(
     except OSError as error:
         return f"{image.place}: cannot be opened ({error.strerror}); check the file and who may read it"
     height, width = pixels.shape[:2]
-    record = {"image": image.place, "sha256": digest, "width": width, "height": height}
+    record = dict(zip(COLUMNS, (image.place, digest, perceptual_hash(pixels), width, height), strict=True))
     return fit_image(pixels, size, fit, channels), record
 
 
@@ -108,7 +131,7 @@ def _empty_images(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     return np.lib.format.open_memmap(path, "w+", np.uint8, shape) if shape[0] else np.empty(shape, np.uint8)
 
 
-def _report(name: str, rows: pd.DataFrame, size: int, ignored: Sequence[str]) -> None:
+def _report(name: str, rows: pd.DataFrame, size: int, near: pd.DataFrame, ignored: Sequence[str]) -> None:
     """What a reader of the log may want to know of a class's images."""
     print(f"{len(rows)} images of class {name}.")
     widths, heights = ([rows[side].min(), rows[side].max()] for side in ("width", "height"))
@@ -117,5 +140,10 @@ def _report(name: str, rows: pd.DataFrame, size: int, ignored: Sequence[str]) ->
         print(f"  {enlarged} are smaller than {size} px and are enlarged")
     if copies := int(rows["sha256"].duplicated().sum()):
         print(f"  {copies} are copies, byte for byte, of others among them")
+    for row in near[near["own_split"] == "select"].drop_duplicates("image").itertuples():
+        print(
+            f"  {row.image} is nearly the same picture as the study's own {row.own_image}, by which checkpoints and "
+            f"classifiers are chosen ({row.distance} of 256 bits differ)"
+        )
     for what in ignored:
         print(f"Ignored, no class of this study: {what}")

@@ -8,47 +8,12 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from synthworth.duplicates import near_duplicates
 from synthworth.errors import StudyError
 from synthworth.files import replacing
 from synthworth.findings import ABSENT, MASKED, PRESENT, agreed_findings, finding_matrix
 from synthworth.manifest import SPLITS, read_index
 from synthworth.seeds import seed as seed_of
-
-NEAR_DISTANCE = 24
-PAIR_COLUMNS = ["image_a", "image_b", "patient_a", "patient_b", "distance"]
-
-
-def near_duplicates(index: pd.DataFrame, distance: int = NEAR_DISTANCE) -> pd.DataFrame:
-    """Pairs of images whose perceptual hashes differ in at most `distance` of 256 bits, nearest first.
-
-    Columns `image_a` < `image_b`, `patient_a`, `patient_b` and `distance`; of one patient, too.
-
-    The hash and the bound of 24 bits come from 468 real chest films of 417 patients (109,278 pairs). Copies of them
-    recompressed (JPEG quality 50), halved, stretched to 256 x 256, made a tenth brighter or darker, of a tenth more or
-    less contrast, or all of that at once are at most 14 bits from their originals (99 % within 10), 24 bits where a
-    tenth of the range is taken off and blacks are cut; a PNG of the same pixels is at 0. All are found. Of the pairs
-    of different patients two are within 24 bits, at 8 and 14: pictures that the source holds twice. The next is at 44,
-    so no pair is false; nor is one to be expected among the 50 million pairs of 10,000 such images (116 +- 13 bits).
-    Not all is found: of copies turned by 1 degree 69 % (22 bits at the median), of copies without 2 % of the
-    picture at each side 4 %. With 64 bits, films of different patients are as near (2 bits) as copies are (to 6).
-    """
-    index = index.sort_values("image")
-    words = np.stack([np.frombuffer(bytes.fromhex(text), np.uint64) for text in index["hash"]])
-    found = []
-    # Blocks of rows against all later images: 10,000 images take 8 MB per block, and seconds in all.
-    for start in range(0, len(words), 100):
-        block = words[start : start + 100]
-        distances = sum(
-            np.bitwise_count(block[:, word, None] ^ words[None, start:, word]).astype(np.uint16)
-            for word in range(words.shape[1])
-        )
-        first, second = np.nonzero(np.triu(distances <= distance, k=1))
-        found.append(np.column_stack([first + start, second + start, distances[first, second]]))
-    pairs = np.concatenate(found)
-    images, patients = index["image"].to_numpy(), index["patient"].to_numpy()
-    columns = [images[pairs[:, 0]], images[pairs[:, 1]], patients[pairs[:, 0]], patients[pairs[:, 1]], pairs[:, 2]]
-    frame = pd.DataFrame(dict(zip(PAIR_COLUMNS, columns, strict=True)))
-    return frame.sort_values(["distance", "image_a", "image_b"], ignore_index=True)
 
 
 def split_patients(

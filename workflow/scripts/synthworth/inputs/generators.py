@@ -55,6 +55,10 @@ class GeneratorsInputs(StudyPaths):
         names = (wildcards.scope, self.study.classes[wildcards.scope])
         return [str(path) for path in source_files(self.config["generators"][wildcards.generator]["images"], names)]
 
+    def other_splits(self, wildcards: Any) -> list[str]:
+        """The images that are trained on or chosen by: a guard knows the test images as those that are not these."""
+        return [f"{self.results}/data/{split}/index.csv" for split in self.study.splits if split != "test"]
+
     def base_source(self, wildcards: Any) -> list[str]:
         """The folder that a base model is taken from; none where the hub has it."""
         source = self.config["base_models"][wildcards.base_model]
