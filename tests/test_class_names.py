@@ -152,7 +152,7 @@ def test_curves_choices_and_self_tests_keep_them(tmp_path):
     rows = [
         {"generator": "ddpm", "scope": name, "class": name, "step": step, "metric": "fid", "extractor": "domain"}
         | {"reference": "train", "n_synthetic": 6, "n_reference": 6, "value": value + step, "low": np.nan, "high": 9.0}
-        | {"standard_error": np.nan}
+        | {"standard_error": np.nan, "reason": ""}
         for value, name in enumerate(NAMES)
         for step in (8, 4)
     ]

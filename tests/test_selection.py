@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from synthworth.cells import read_scores
 from synthworth.errors import StudyError
 from synthworth.fidelity import FLOOR_COLUMNS, SCORE_COLUMNS, measure_floor, score, score_checkpoint
 from synthworth.fidelity.fid import fid
@@ -17,6 +18,7 @@ from synthworth.fidelity.selection import (
     write_fidelity,
 )
 from synthworth.shards import write_shard
+from synthworth.tables.fidelity import fidelity
 
 FID = {"metric": "fid", "extractor": "domain", "reference": "train"}
 
@@ -29,7 +31,8 @@ def curves(values, joint=False, **names):
         for step, value in scores.items()
     ]
     frame = pd.DataFrame(rows).assign(**(FID | {"n_synthetic": 50, "n_reference": 50} | names))
-    return frame.assign(low=frame["value"] - 1, high=frame["value"] + 1, standard_error=1)[list(SCORE_COLUMNS)]
+    frame = frame.assign(low=frame["value"] - 1, high=frame["value"] + 1, standard_error=1, reason="")
+    return frame[list(SCORE_COLUMNS)]
 
 
 VALUES = {"viral": {100: 9.0, 200: 4.0, 300: 8.0}, "healthy": {100: 3.0, 200: 7.0, 300: 3.0}}
@@ -123,7 +126,8 @@ def test_collected_curves_keep_awkward_names_and_mark_the_chosen(tmp_path):
 
     save_selection(files, tmp_path / "selected.json", **FID, classes=["NA", "null"], joint=False)
     marked = mark_selected(collected, {"ddpm": read_selection(tmp_path / "selected.json")})
-    assert list(marked.columns).index("selected") == 4
+    assert list(marked.columns)[4:6] == ["selected", "selected_by"]
+    assert (marked["selected_by"] == (marked["metric"] == "fid")).all()
     chosen = marked[marked["selected"]]
     assert set(zip(chosen["class"], chosen["step"], chosen["metric"], strict=True)) == {
         ("NA", 20, "fid"),
@@ -179,10 +183,10 @@ def test_floors_are_of_real_images_alone_and_stand_beside_the_scores(tmp_path):
     score_checkpoint("fid", *files, NAMES | measure, ["NA", "b"], None, 0.95, 20, seed=1)
     save_selection([tmp_path / "score.csv"], tmp_path / "s.json", **FID, classes=["NA", "b"], joint=True)
     write_fidelity([tmp_path / "score.csv"], [tmp_path / "s.json"], [tmp_path / "floor.csv"], tmp_path / "all.csv")
-    fidelity = pd.read_csv(tmp_path / "all.csv", keep_default_na=False)
-    assert fidelity["floor"].tolist() == floors["floor"].tolist()
+    scores = pd.read_csv(tmp_path / "all.csv", keep_default_na=False)
+    assert scores["floor"].tolist() == floors["floor"].tolist()
     # Three standard deviations apart, the scores are above what real images have between them.
-    assert (fidelity["low"] > fidelity["floor_high"]).all()
+    assert (scores["low"] > scores["floor_high"]).all()
 
 
 def test_score_checkpoint_writes_a_row_per_class(tmp_path):
@@ -198,7 +202,8 @@ def test_score_checkpoint_writes_a_row_per_class(tmp_path):
     # Two images less one have no covariance.
     assert rows[["low", "high"]].isna().all(axis=1).tolist() == [True, False]
     assert rows["low"][1] <= rows["value"][1] < rows["high"][1]
-    rows = rows.drop(columns=["low", "high", "standard_error"]).to_dict("records")
+    assert rows["reason"].tolist() == ["no interval: 2 synthetic and 3 real images are too few", ""]
+    rows = rows.drop(columns=["low", "high", "standard_error", "reason"]).to_dict("records")
     # Of the real images of a class the first ones.
     of_b = [1, 2, 4, 5, 7]
     assert rows == [
@@ -212,18 +217,53 @@ def test_score_checkpoint_writes_a_row_per_class(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fake.npz", "real.npz", "score.csv"]
 
 
-def test_the_standard_error_of_few_images_is_empty_and_the_log_says_why(tmp_path, capsys):
+def test_the_standard_error_of_few_images_is_empty_and_the_row_says_why(tmp_path):
     rng = np.random.default_rng(0)
     save_features(tmp_path / "real.npz", rng.normal(size=(12, 5)).astype(np.float32), ["a"] * 9 + ["b"] * 3)
     save_features(tmp_path / "fake.npz", rng.normal(size=(12, 5)).astype(np.float32), ["a"] * 6 + ["b"] * 6)
     names = NAMES | {"extractor": "domain", "reference": "train"}
     files = (None, tmp_path / "fake.npz", tmp_path / "real.npz", tmp_path / "score.csv")
     score_checkpoint("kid", *files, names, ["a", "b"], None, confidence=0.95, replicates=20, seed=1)
-    assert (tmp_path / "score.csv").read_text().splitlines()[2].endswith(",")
     rows = collect_curves([tmp_path / "score.csv"])
     assert rows["value"].notna().all()
     assert rows["standard_error"].notna().tolist() == [True, False]
-    assert "class b: no standard error: 3 and 6 images are too few" in capsys.readouterr().out
+    assert rows["reason"].tolist() == ["", "no standard error: 6 synthetic and 3 real images are too few"]
+
+
+def test_what_cannot_be_measured_has_its_reason_in_the_scores_and_below_the_table(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.array(["a"] * 9 + ["b"] * 5)
+    patients = np.array([f"p{i}" for i in range(14)])
+    for name in ("real", "fake", "train"):
+        save_features(tmp_path / f"{name}.npz", rng.normal(size=(14, 4)).astype(np.float32), labels, patients=patients)
+    measure = {"extractor": "domain", "reference": "select"}
+    files = (None, tmp_path / "fake.npz", tmp_path / "real.npz", tmp_path / "prdc.csv")
+    score_checkpoint("prdc", *files, NAMES | measure, ["a", "b"], None, 0.95, 20, seed=1)
+    files = (None, None, tmp_path / "train.npz", tmp_path / "real.npz", tmp_path / "floor.csv")
+    measure_floor("prdc", *files, measure, ["a", "b"], 8, None, replicates=5, seed=1)
+    save_selection([], tmp_path / "s.json", metric="last", classes=["a", "b"], joint=True, last=300)
+    write_fidelity([tmp_path / "prdc.csv"], [tmp_path / "s.json"], [tmp_path / "floor.csv"], tmp_path / "all.csv")
+    scores = read_scores(tmp_path / "all.csv")
+    for value, reason in (("value", "reason"), ("floor", "floor_reason")):
+        assert (scores[value].isna() == (scores["class"] == "b")).all()
+        assert (scores[reason] != "").equals(scores[value].isna())
+    why = "; ".join(
+        f"{which} set: 5 image(s), at least 6 are needed; ask for more images" for which in ("reference", "synthetic")
+    )
+    assert set(scores["reason"]) == set(scores["floor_reason"]) == {"", why}
+    table = fidelity(scores)
+    assert table.frame["b"].eq("").all() and table.frame["a"].ne("").all()
+    note = " ".join(table.remarks)
+    four = ", ".join(f"{name} (domain, select)" for name in ("coverage", "density", "precision", "recall"))
+    assert f"Missing: {four} of b (ddpm): {why}" in note
+    assert f"Without floor: {four} of b: {why}" in note
+
+
+def test_a_choice_without_scores_says_why_there_are_none():
+    frame = curves({"viral": {100: np.nan, 200: np.nan}, "healthy": {100: 1.0, 200: 2.0}})
+    frame.loc[frame["class"] == "viral", "reason"] = "5 images, at least 6 are needed"
+    with pytest.raises(StudyError, match=r"class viral: no score at any step \(5 images, at least 6 are needed\)"):
+        select_checkpoints(frame, **FID, classes=["viral", "healthy"], joint=False)
 
 
 def test_score_checkpoint_of_images(tmp_path):
@@ -233,7 +273,7 @@ def test_score_checkpoint_of_images(tmp_path):
     score_checkpoint(
         "ms_ssim", tmp_path / "shard.parquet", None, None, tmp_path / "score.csv", NAMES, ["a"], None, 0.95, 20, 1
     )
-    row = collect_curves([tmp_path / "score.csv"]).iloc[0].drop(["low", "high", "standard_error"]).to_dict()
+    row = collect_curves([tmp_path / "score.csv"]).iloc[0].drop(["low", "high", "standard_error", "reason"]).to_dict()
     empty = {"extractor": "", "reference": "", "n_reference": 0}
     assert row == {
         **NAMES,

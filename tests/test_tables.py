@@ -179,6 +179,7 @@ def test_nothing_is_said_of_copies_where_none_were_left_out(published):
 def test_table5_has_a_block_per_extractor_and_only_selected_checkpoints():
     rows = [
         {"generator": "gan", "scope": name, "class": name, "step": step, "selected": step == 20, "metric": metric}
+        | {"selected_by": extractor == "domain"}
         | {"extractor": extractor, "reference": "select", "n_synthetic": 50, "n_reference": count}
         | {"value": value * step}
         for name, count in [("viral", 16), ("healthy", 130)]
@@ -193,7 +194,13 @@ def test_table5_has_a_block_per_extractor_and_only_selected_checkpoints():
         ["domain, select", "mean", "20.00", "20.00", ""],
     ]
     assert "16 to 130 real images" in table.remarks[1]
-    assert "among so many checkpoints: 2 (gan)" in table.remarks[-1]
+    # Beside every table of these scores, and nowhere where checkpoints were taken unseen.
+    luck = "Chosen by FID (domain, select), of these same images, among so many checkpoints: 2 (gan). The best of"
+    assert table.remarks[-1].startswith(luck)
+    assert tables_fidelity.fidelity(pd.DataFrame(rows)).remarks[-1] == table.remarks[-1]
+    unseen = pd.DataFrame(rows).assign(selected_by=False)
+    for build in (papers.table5_fid, tables_fidelity.fidelity):
+        assert "lucky" not in " ".join(build(unseen).remarks)
 
 
 def test_table5_shows_how_sure_each_fid_is_right_of_the_papers_columns():
@@ -220,7 +227,12 @@ def test_table5_shows_how_sure_each_fid_is_right_of_the_papers_columns():
         ["gan", "40.00", "", "40.00", "[39.00, 42.00]", "", "", "", "50, none / 46, none", "select"],
         ["mean", "40.00", "", "", "", "", "", "", "", ""],
     ]
-    assert "9 and 23 to 25 of a class" in " ".join(table.remarks)
+    assert (
+        "Floor: the median FID between disjoint sets of real training images, 9 and 23 to 25 of a class (train); "
+        "between sets of real training images and the held-out images, 9 and 23 of a class (select)."
+    ) in table.remarks
+    held_out = pd.DataFrame(rows).assign(reference="select")
+    assert "disjoint" not in " ".join(papers.table5_fid(held_out).remarks)
     without = pd.DataFrame(rows).drop(columns=["low", "high", "floor"])
     assert list(papers.table5_fid(without).frame.columns) == ["Features", "Generator", "viral", "healthy", "Mean"]
 
@@ -248,7 +260,8 @@ def test_all_scores_stand_with_their_intervals_and_floors():
     ]
     with_error = tables_fidelity.fidelity(frame.assign(standard_error=[None, None, None, 0.0071]))
     assert with_error.frame["viral"].iloc[-1] == "0.012 ± 0.0071 [-0.001, 0.020]"
-    assert "± is KID's standard error." in with_error.remarks[0]
+    assert "± is KID's standard error. It takes each real image as independent" in with_error.remarks[0]
+    assert "between disjoint sets of real training images (train); between sets of real" in with_error.remarks[1]
     assert "which fewer than 4 images on a side do not tell" in tables_fidelity.fidelity(frame).remarks[0]
     without = tables_fidelity.fidelity(frame.drop(columns=["low", "high", "floor"])).frame
     assert without["viral"].tolist() == ["120.0", "90.00", "0.250", "0.012"]

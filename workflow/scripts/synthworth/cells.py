@@ -13,7 +13,7 @@ TEXT_COLUMNS = [
     *("classifier", "arm", "generator", "metric", "class", "scope", "extractor", "reference", "score", "verdict"),
     *("source", "test_set", "predicted", "finding", "status", "degradation", "reading", "perturbation", "power_of"),
     *("kit", "mode", "reader", "item", "identity", "against", "repeats", "file", "reader_1", "reader_2"),
-    *("factor", "stratified_by", "group_1", "group_2", "reason"),
+    *("factor", "stratified_by", "group_1", "group_2", "reason", "floor_reason"),
 ]
 
 

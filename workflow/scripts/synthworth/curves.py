@@ -31,8 +31,8 @@ def figure2_fid_curves(fidelity: pd.DataFrame, generators: Sequence[str] | None 
 
     A panel per generator, a line per class, a ring at the selected checkpoint; several extractors, or references,
     give a row of panels each. A generator with one checkpoint has the classes' points side by side. A band is the
-    interval of a score, a dotted line the floor: what two sets of real images of the class have between them. Scores
-    without `low`, `high` and `floor` have neither.
+    interval of a score, a dotted line the floor: what sets of real training images of the class have between them or,
+    where the reference is `select`, with the held-out images. Scores without `low`, `high` and `floor` have neither.
     """
     return _curves(fidelity[fidelity["metric"] == "fid"], generators, note)
 

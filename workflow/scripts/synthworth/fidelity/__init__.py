@@ -42,11 +42,20 @@ SCORE_COLUMNS = (
     "low",
     "high",
     "standard_error",
+    "reason",
 )
 # The floor of a metric of pairs of images is measured among so many times the images of a set.
 PAIRED = 3
 TRAIN = "train"
-FLOOR_COLUMNS = ("class", *MEASURE_COLUMNS, "floor", "floor_high", "floor_n_synthetic", "floor_n_reference")
+FLOOR_COLUMNS = (
+    "class",
+    *MEASURE_COLUMNS,
+    "floor",
+    "floor_high",
+    "floor_n_synthetic",
+    "floor_n_reference",
+    "floor_reason",
+)
 
 
 def score(metric: str, synthetic: np.ndarray, reference: np.ndarray | None = None) -> dict[str, float]:
@@ -85,7 +94,7 @@ def score_checkpoint(
     and `high` are the interval of `uncertainty.interval`, empty where there are too few images for any. For a metric
     of prompts `n_synthetic` counts the images that share theirs with another one.
     `standard_error` is that of a metric that has a formula for it, a function of this name in its module; empty with
-    too few images, as the log says.
+    too few images. `reason` says why there is no value, or of a value which of interval and error it lacks, and why.
     """
     module = metric_module(metric)
     synthetic = _read(features if module.READS == "features" else images, module.READS)
@@ -104,8 +113,7 @@ def score_checkpoint(
             values = score(metric, own, others) if exact else _named(module, of_rows(np.arange(len(own))))
         except StudyError as error:
             # A small class does not end the study: it has no such score.
-            print(f"class {name}: {error}", flush=True)
-            rows += [shared | {"metric": key} for key in module.NAMES]
+            rows += [shared | {"metric": key, "reason": "; ".join(error.problems)} for key in module.NAMES]
             continue
         between = interval(
             getattr(module, metric),
@@ -119,25 +127,21 @@ def score_checkpoint(
             patients=patients,
             prompts=own["prompt"] if module.READS == "prompted" else None,
         )
-        error = {"standard_error": _standard_error(module, name, others, own)}
-        # One without an end, of too few images, says nothing.
-        intervals = [ends if np.isfinite(ends).all() else ("", "") for ends in between.tolist()]
-        rows += [
-            shared | {"metric": key, "value": value, "low": low, "high": high} | error
-            for (key, value), (low, high) in zip(values.items(), intervals, strict=True)
-        ]
+        error = _standard_error(module, others, own)
+        for (key, value), (low, high) in zip(values.items(), between.tolist(), strict=True):
+            # An interval without an end, of too few images, says nothing.
+            row = {"low": low, "high": high} if np.isfinite([low, high]).all() else {}
+            row |= {} if error is None or np.isnan(error) else {"standard_error": error}
+            lacking = ["interval"] * ("low" not in row)
+            lacking += ["standard error"] * (error is not None and "standard_error" not in row)
+            reason = f"no {' and no '.join(lacking)}: {_images(own, others, patients)} are too few" if lacking else ""
+            rows.append(shared | {"metric": key, "value": value, "reason": reason} | row)
     _write(output, SCORE_COLUMNS, rows)
 
 
-def _standard_error(module: ModuleType, name: str, reference: np.ndarray | None, synthetic: np.ndarray) -> float | str:
-    """Of a class, or "" where the metric has no formula for it or there are too few images."""
-    if not hasattr(module, "standard_error"):
-        return ""
-    error = module.standard_error(reference, synthetic)
-    if np.isfinite(error):
-        return error
-    print(f"class {name}: no standard error: {len(reference)} and {len(synthetic)} images are too few", flush=True)
-    return ""
+def _standard_error(module: ModuleType, reference: np.ndarray | None, synthetic: np.ndarray) -> float | None:
+    """Of a class: NaN where there are too few images, None where the metric has no formula for it."""
+    return module.standard_error(reference, synthetic) if hasattr(module, "standard_error") else None
 
 
 def measure_floor(
@@ -158,11 +162,11 @@ def measure_floor(
 
     `floor` is the metric's median, `floor_high` its 95 % quantile, over random disjoint sets of the real training
     images, in the numbers of a checkpoint's scores or, where there are too few, in the same proportion: those used
-    stand beside it; empty where the metric is not defined on so few. `images` (uint8 array file) and its `index` (CSV),
-    or `features`, are read, as the metric asks, and `reference`, the features that scores are held against. Where
-    those are the training images too, only their number counts; held-out ones are what sets of training images are
-    held against. A metric that looks at pairs of features needs 8 n^2 bytes for n real images of a class (3.2 GB for
-    20,000). Real images have no prompts: those of a class are taken as of one.
+    stand beside it; empty where the metric is not defined on so few, as `floor_reason` says. `images` (uint8 array
+    file) and its `index` (CSV), or `features`, are read, as the metric asks, and `reference`, the features that scores
+    are held against. Where those are the training images too, only their number counts; held-out ones are what sets of
+    training images are held against. A metric that looks at pairs of features needs 8 n^2 bytes for n real images of a
+    class (3.2 GB for 20,000). Real images have no prompts: those of a class are taken as of one.
     """
     module = metric_module(metric)
     real = _read(features, "features") if module.READS == "features" else _read_split(images, index)
@@ -188,8 +192,7 @@ def measure_floor(
                 held_out=others if names.get("reference", TRAIN) != TRAIN else None,
             )
         except StudyError as error:
-            print(f"class {name}: {error}", flush=True)
-            rows += [shared | {"metric": key} for key in module.NAMES]
+            rows += [shared | {"metric": key, "floor_reason": "; ".join(error.problems)} for key in module.NAMES]
             continue
         shared |= {"floor_n_synthetic": lowest.n_synthetic, "floor_n_reference": lowest.n_reference}
         rows += [
@@ -197,6 +200,14 @@ def measure_floor(
             for key, median, upper in zip(module.NAMES, lowest.median.tolist(), lowest.upper.tolist(), strict=True)
         ]
     _write(output, FLOOR_COLUMNS, rows)
+
+
+def _images(synthetic: np.ndarray, reference: np.ndarray | None, patients: np.ndarray | None) -> str:
+    """The numbers of a score's images, in words."""
+    if reference is None:
+        return f"{len(synthetic)} synthetic images"
+    of_patients = "" if patients is None else f" of {len(np.unique(patients))} patient(s)"
+    return f"{len(synthetic)} synthetic and {len(reference)} real images{of_patients}"
 
 
 def metric_module(metric: str) -> ModuleType:

@@ -45,8 +45,9 @@ def standard_error(reference: np.ndarray, synthetic: np.ndarray) -> float:
     is linear in each set, and one of each kind of pair. Near-equal distributions leave only the pairs, which a
     jackknife counts twice. Each part is estimated without bias (the pairs within a set as by the U-centring of
     Székely and Rizzo 2014; the linear parts less the pairs' share of their spread, held at 0 or above, which makes
-    the error of equal distributions a fifth too large). NaN with fewer than 4 images on a side: too few to tell.
-    StudyError as `kid`.
+    the error of equal distributions a fifth too large). Each image is taken as a draw of its own: where patients have
+    several images in the reference the error is too small, while `uncertainty.interval` leaves out whole patients. NaN
+    with fewer than 4 images on a side: too few to tell. StudyError as `kid`.
     """
     within_reference, within_synthetic, across = _kernels(reference, synthetic)
     n, m = across.shape

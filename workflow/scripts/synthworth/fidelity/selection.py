@@ -19,6 +19,8 @@ from synthworth.selected import read_selection
 
 JOINT_SCOPE = "all"
 NAMED = ("generator", "scope", "class", *MEASURE_COLUMNS)
+MEASURED = ("generator", "class", *MEASURE_COLUMNS)
+REASONS = ("reason", "floor_reason")
 PER_CLASS_RULE = "For each class, the step with the lowest score; of equal ones the earliest."
 JOINT_RULE = "For all classes, the step with the lowest sum of scores over the classes; of equal ones the earliest."
 
@@ -36,10 +38,9 @@ def collect_curves(paths: Iterable[str | Path]) -> pd.DataFrame:
 
 def _read(path: str | Path) -> pd.DataFrame:
     # A class may be named `NA`: nothing but an empty text is read as empty.
-    numbers = {"value": ["nan", ""]} | dict.fromkeys(
-        ["low", "high", "standard_error", *FLOOR_COLUMNS[-4:]], ["nan", ""]
-    )
-    return pd.read_csv(path, dtype=dict.fromkeys(NAMED, str), keep_default_na=False, na_values=numbers)
+    texts = dict.fromkeys([*NAMED, *REASONS], str)
+    numbers = {column: ["nan", ""] for column in (*SCORE_COLUMNS, *FLOOR_COLUMNS) if column not in texts}
+    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=numbers)
 
 
 def select_checkpoints(
@@ -86,7 +87,9 @@ def _grid(scores: pd.DataFrame, classes: Sequence[str], title: str) -> pd.DataFr
     steps = sorted(scores["step"].unique())
     table = scores.drop_duplicates(["class", "step"]).pivot_table(index="step", columns="class", values="value")
     table = table.reindex(index=steps, columns=list(classes)).astype(float)
-    problems += [f"class {name}: no score at any step" for name in classes if table[name].isna().all()]
+    problems += [
+        f"class {name}: no score at any step{_why(scores, name)}" for name in classes if table[name].isna().all()
+    ]
     problems += [
         f"class {name}, step {step}: no finite score"
         for name in classes
@@ -96,6 +99,12 @@ def _grid(scores: pd.DataFrame, classes: Sequence[str], title: str) -> pd.DataFr
     if problems:
         raise StudyError(f"The checkpoints cannot be compared by their {title} scores.", problems)
     return table
+
+
+def _why(scores: pd.DataFrame, name: str) -> str:
+    """The reasons for which a class has no scores, in brackets, where some are known."""
+    reasons = scores.loc[(scores["class"] == name) & (scores["reason"] != ""), "reason"].unique()
+    return f" ({'; '.join(reasons)})" if len(reasons) else ""
 
 
 def write_curves(scores: Iterable[str | Path], output: str | Path) -> None:
@@ -155,16 +164,20 @@ def save_selection(
 def mark_selected(
     curves: pd.DataFrame, selections: Mapping[str, Mapping[str, Mapping[str, str | int | float]]]
 ) -> pd.DataFrame:
-    """The curves with the column `selected` after `step`: true where a class's images come from that checkpoint.
+    """The curves with two columns after `step`.
 
-    `selections` maps each generator to its `read_selection`.
+    `selected` is true where a class's images come from that checkpoint, `selected_by` where the score, of whichever
+    checkpoint, is the one that its generator's were chosen by. `selections` maps each generator to its
+    `read_selection`.
     """
-    chosen = {
-        (generator, checkpoint["scope"], name, checkpoint["step"])
+    entries = [
+        {"generator": generator, "class": name, **checkpoint}
         for generator, checkpoints in selections.items()
         for name, checkpoint in checkpoints.items()
-    }
-    keys = zip(*(curves[column] for column in SCORE_COLUMNS[:4]), strict=True)
+    ]
     marked = curves.copy()
-    marked.insert(4, "selected", [key in chosen for key in keys])
+    for place, (column, names) in enumerate({"selected": CHECKPOINT_COLUMNS, "selected_by": MEASURED}.items(), start=4):
+        wanted = {tuple(entry[name] for name in names) for entry in entries}
+        keys = zip(*(curves[name] for name in names), strict=True)
+        marked.insert(place, column, [key in wanted for key in keys])
     return marked

@@ -7,6 +7,7 @@ import pandas as pd
 from synthworth.figure_style import MEASURE, metric_label
 from synthworth.floors import smaller_floors
 from synthworth.tables.layout import Table, grid, number, span
+from synthworth.tables.remarks import best_of_many, blanks, floor_meanings
 
 FLOOR_ROW = "real against real"
 # What scores may have beside their values.
@@ -34,10 +35,11 @@ def fidelity(scores: pd.DataFrame) -> Table:
     apart = smaller_floors(chosen)
     remarks = [
         f"{span(chosen['n_synthetic'])} synthetic images of a class, in brackets the interval.{_errors(chosen)}",
-        f"{FLOOR_ROW.capitalize()}: the median of the same score between disjoint sets of real training images "
-        "(between one set and the held-out images, where those are the reference; of one, where there is none), in the "
-        "same numbers as far as there are that many (scores/fidelity.csv).",
+        f"{FLOOR_ROW.capitalize()}: the median of the same score {_floors(chosen)}, in the same numbers as far as "
+        "there are that many (scores/fidelity.csv).",
         *([apart] if apart else []),
+        *blanks(chosen),
+        *best_of_many(scores),
     ]
     return Table(frame, "All scores of the selected checkpoints", remarks if len(frame) else [], "Score")
 
@@ -54,13 +56,24 @@ def _with_interval(value: float, low: float | None, high: float | None, error: f
     return shown if pd.isna(low) or pd.isna(high) else f"{shown} [{number(low, decimals)}, {number(high, decimals)}]"
 
 
+def _floors(chosen: pd.DataFrame) -> str:
+    """What the floors are the median of, for each reference where there are several."""
+    meanings = floor_meanings(chosen["reference"])
+    if len(meanings) == 1:
+        return next(iter(meanings.values()))
+    return "; ".join(f"{text} ({reference or 'no reference'})" for reference, text in meanings.items())
+
+
 def _errors(chosen: pd.DataFrame) -> str:
     """What stands after ±, and why it does not where it does not."""
     kid = chosen[chosen["metric"] == "kid"]
     if kid.empty:
         return ""
-    lacking = kid["standard_error"].isna().any()
-    return " ± is KID's standard error" + (", which fewer than 4 images on a side do not tell." if lacking else ".")
+    lacking = ", which fewer than 4 images on a side do not tell" if kid["standard_error"].isna().any() else ""
+    return (
+        f" ± is KID's standard error{lacking}. It takes each real image as independent of the others, while the "
+        "interval leaves out whole patients: where patients have several images, go by the interval."
+    )
 
 
 def _decimals(value: float) -> int:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from synthworth.cells import WITHOUT_COPIES, accuracy_cells, are_findings, mean_accuracy_changes, training_data
 from synthworth.tables.layout import Table, grid, mean_and_sd, number, span
+from synthworth.tables.remarks import best_of_many, blanks, floor_meanings
 
 PER_CLASS_METRICS = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
 PER_FINDING_METRICS = {"auroc": "AUROC", "average_precision": "Average precision"} | PER_CLASS_METRICS
@@ -31,7 +32,8 @@ def table5_fid(fidelity: pd.DataFrame) -> Table:
     blocks, remarks = [], []
     for (extractor, reference), scores in fid.groupby(["extractor", "reference"], sort=False):
         table = scores.pivot_table(index="generator", columns="class", values="value", aggfunc="first", sort=False)
-        table = table.reindex(columns=classes)
+        # A generator without any FID keeps its row: the remarks say why it is empty.
+        table = table.reindex(index=scores["generator"].unique(), columns=classes)
         text = pd.DataFrame(
             {
                 name: [_fid_and_similarity(table.loc[row, name], similarity.get((row, name))) for row in table.index]
@@ -56,12 +58,7 @@ def table5_fid(fidelity: pd.DataFrame) -> Table:
     caption = "FID (↓) at the selected checkpoints, with MS-SSIM in brackets"
     remarks += _certainty_remarks(fid, frame.columns)
     remarks.append("FID depends on the number of images: compare it at equal numbers only.")
-    candidates = fidelity[fidelity["metric"] == "fid"].groupby("generator", sort=False)["step"].nunique()
-    if candidates.gt(1).any():
-        listed = ", ".join(f"{count} ({name})" for name, count in candidates.items())
-        remarks.append(
-            f"Chosen, by scores of the same images, among so many checkpoints: {listed}. The best of many is lucky."
-        )
+    remarks += [*blanks(chosen[chosen["metric"].isin(["fid", "ms_ssim"])]), *best_of_many(fidelity)]
     return Table(frame, caption, remarks, "Features" if len(blocks) > 1 else None)
 
 
@@ -166,9 +163,16 @@ def _certainty_remarks(fid: pd.DataFrame, columns: pd.Index) -> list[str]:
     remark = "Numbers of images that differ between classes stand in the order of the classes."
     if "floor" not in fid or fid["floor"].isna().all():
         return [remark]
-    numbers = f"{span(fid['floor_n_synthetic'])} and {span(fid['floor_n_reference'])}"
-    floor = f"Floor: the median FID between disjoint sets of real training images, {numbers} of a class."
-    return [remark, floor, "Intervals and floors are those of FID; those of MS-SSIM stand with all scores."]
+    sets = []
+    for reference, meaning in floor_meanings(fid["reference"]).items():
+        own = fid[fid["reference"] == reference]
+        numbers = f"{span(own['floor_n_synthetic'])} and {span(own['floor_n_reference'])}"
+        sets.append(f"{meaning}, {numbers} of a class ({reference})")
+    return [
+        remark,
+        f"Floor: the median FID {'; '.join(sets)}.",
+        "Intervals and floors are those of FID; those of MS-SSIM stand with all scores.",
+    ]
 
 
 def _numbers(by_class: pd.DataFrame) -> str:
