@@ -254,9 +254,9 @@ def test_what_cannot_be_measured_has_its_reason_in_the_scores_and_below_the_tabl
     table = fidelity(scores)
     assert table.frame["b"].eq("").all() and table.frame["a"].ne("").all()
     note = " ".join(table.remarks)
-    four = ", ".join(f"{name} (domain, select)" for name in ("coverage", "density", "precision", "recall"))
-    assert f"Missing: {four} of b (ddpm): {why}" in note
-    assert f"Without floor: {four} of b: {why}" in note
+    four = "coverage, density, precision, recall (domain, select)"
+    assert f"Missing for b (ddpm), {four}: {why}." in note
+    assert f"No floor for b, {four}: {why}." in note
 
 
 def test_a_choice_without_scores_says_why_there_are_none():

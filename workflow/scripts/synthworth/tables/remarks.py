@@ -41,23 +41,23 @@ def best_of_many(scores: pd.DataFrame) -> list[str]:
 
 def blanks(chosen: pd.DataFrame) -> list[str]:
     """Why scores, or parts of them, and floors are missing from the rows of the selected checkpoints."""
-    return [*_blanks(chosen, "reason", "Missing"), *_blanks(chosen, "floor_reason", "Without floor")]
-
-
-def _blanks(chosen: pd.DataFrame, column: str, what: str) -> list[str]:
-    if column not in chosen:
-        return []
-    lacking = chosen[chosen[column] != ""].fillna({"extractor": "", "reference": ""})
-    listed = [
-        f"{', '.join(_labels(rows))} of {name}{'' if column == 'floor_reason' else _generators(rows)}: {reason}"
-        for (name, reason), rows in lacking.groupby(["class", column], sort=False)
-    ]
-    return [f"{what}: {'; '.join(listed)}."] if listed else []
-
-
-def _generators(rows: pd.DataFrame) -> str:
-    return f" ({', '.join(rows['generator'].unique())})"
+    remarks = []
+    for column, what in (("reason", "Missing"), ("floor_reason", "No floor")):
+        # The published scores have no such column.
+        lacking = chosen[chosen[column] != ""] if column in chosen else pd.DataFrame(columns=["class", column])
+        for (name, reason), rows in lacking.groupby(["class", column], sort=False):
+            # A floor is that of all generators.
+            whose = f"{name} ({', '.join(rows['generator'].unique())})" if column == "reason" else name
+            remarks.append(f"{what} for {whose}, {', '.join(_labels(rows))}: {reason}.")
+    return remarks
 
 
 def _labels(scores: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(metric_label(*row) for row in scores[MEASURE].itertuples(index=False, name=None)))
+    """The names of the scores, those that were measured with the same things together."""
+    together: dict[tuple[str, str], list[str]] = {}
+    for metric, *made_with in scores[MEASURE].fillna("").drop_duplicates().itertuples(index=False, name=None):
+        together.setdefault(tuple(made_with), []).append(metric)
+    return [
+        ", ".join([*(metric_label(metric, "", "") for metric in metrics[:-1]), metric_label(metrics[-1], *made_with)])
+        for made_with, metrics in together.items()
+    ]
