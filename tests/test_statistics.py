@@ -321,8 +321,8 @@ def test_the_verdict_without_evidence_says_what_could_have_been_seen():
     assert answer["answer"] == (
         "No evidence that synthetic data helps or harms: best arm ddpm+100, +0.4 points of balanced accuracy "
         "(95 % interval -3.1 to +3.9, for all arms at once; adjusted p 0.84); an effect below 4.2 points could easily "
-        "have been missed with 44 test images of 40 patients and 2 seeds. It speaks of these trained generators and "
-        "images, on these training images: generators trained anew or other training patients may do otherwise."
+        "have been missed with 44 test images of 40 patients and 2 seeds. The answer speaks of these trained generators "
+        "and images, on these training images: generators trained anew or other training patients may do otherwise."
     )
     assert answer["arms"]["ddpm+100"]["reason"] == "inconclusive"
     assert answer["arms"]["gan+100"]["reason"] == "equivalent"
@@ -338,7 +338,7 @@ def test_one_helping_arm_suffices_and_harm_needs_that_none_helps():
     helpful = verdict(pd.DataFrame([harms, unclear, helps, control]))
     assert (helpful["verdict"], helpful["best_arm"]) == ("helps", "lora+100")
     assert "1 of 3 synthetic arms help and 1 harms" in helpful["answer"]
-    assert " So does oversampling, without synthetic images. It speaks of " in helpful["answer"]
+    assert " So does oversampling, without synthetic images. The answer speaks of " in helpful["answer"]
     harmful = verdict(pd.DataFrame([harms, unclear]))
     assert (harmful["verdict"], harmful["best_arm"]) == ("harms", "ddpm+100")
     assert "harms in 1 of 2 arms with all real images, and no arm helps" in harmful["answer"]
@@ -351,7 +351,7 @@ def test_only_arms_that_add_images_to_all_real_ones_make_a_study_harm():
     replace = comparison("replace", -0.2, -0.3, -0.1, "harms")
     unclear = comparison("ddpm+100", -0.01, -0.05, 0.03, "no evidence")
     harms = comparison("gan+1000", -0.06, -0.09, -0.03, "harms")
-    worse = " Worse, but by other ways than adding images to all real ones: replace. It speaks of "
+    worse = " Worse, but by other ways than adding images to all real ones: replace. The answer speaks of "
     alone = verdict(pd.DataFrame([replace, unclear]), changed=["replace"])
     assert (alone["verdict"], alone["arms"]["replace"]["verdict"]) == ("no evidence", "harms")
     assert alone["answer"].startswith("No evidence that synthetic data helps or harms: best arm ddpm+100")
@@ -387,7 +387,7 @@ def test_the_verdict_says_what_it_speaks_of(repeated, outside, scope, others, ye
     assert answer["scope"] == answer["arms"]["gan+9"]["scope"] == scope
     assert answer["arms"]["x+9"]["scope"] == "these trained generators and images, on these training images"
     assert "scope" not in answer["controls"]["oversampling"]
-    assert answer["answer"].endswith(f" It speaks of {scope}: {others} may do otherwise.")
+    assert answer["answer"].endswith(f" The answer speaks of {scope}: {others} may do otherwise.")
     # One training of a generator may be a lucky one: a "yes" speaks of it alone.
     assert headline(answer) == f"Yes: {yes}synthetic images help."
     assert headline(answer | {"verdict": "harms"}) == "Some ways of using synthetic images harm; none helps."

@@ -145,7 +145,7 @@ def _scope(row: pd.Series, outside: Sequence[str]) -> tuple[str, str]:
 
 def _limits(subject: str, training: str) -> str:
     others = [*OTHERS[subject], *OTHERS[training]]
-    return f"It speaks of {subject}, {training}: {' or '.join(others)} may do otherwise."
+    return f"The answer speaks of {subject}, {training}: {' or '.join(others)} may do otherwise."
 
 
 def _describe(row: pd.Series) -> dict[str, Any]:
