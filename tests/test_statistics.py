@@ -322,7 +322,8 @@ def test_the_verdict_without_evidence_says_what_could_have_been_seen():
         "No evidence that synthetic data helps or harms: best arm ddpm+100, +0.4 points of balanced accuracy "
         "(95 % interval -3.1 to +3.9, for all arms at once; adjusted p 0.84); an effect below 4.2 points could easily "
         "have been missed with 44 test images of 40 patients and 2 seeds. The answer speaks of these trained "
-        "generators and images, on these training images: generators trained anew or other training patients may do otherwise."
+        "generators and images, on these training images: generators trained anew or other training "
+        "patients may do otherwise."
     )
     assert answer["arms"]["ddpm+100"]["reason"] == "inconclusive"
     assert answer["arms"]["gan+100"]["reason"] == "equivalent"
