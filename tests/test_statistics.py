@@ -18,9 +18,10 @@ from synthworth.statistics.influence import METRICS, values_and_influences
 from synthworth.statistics.outputs import write_comparisons, write_generators, write_verdict
 from synthworth.statistics.predictions import Predictions, align, read_predictions
 from synthworth.statistics.variance import seed_noise
-from synthworth.statistics.verdict import verdict
+from synthworth.statistics.verdict import headline, verdict
 
 CLASSES = ("bacterial", "covid", "healthy", "viral")
+FIXED, PATIENTS = "on these training images", "other training patients"
 
 
 def simulated(
@@ -320,8 +321,9 @@ def test_the_verdict_without_evidence_says_what_could_have_been_seen():
     assert answer["answer"] == (
         "No evidence that synthetic data helps or harms: best arm ddpm+100, +0.4 points of balanced accuracy "
         "(95 % interval -3.1 to +3.9, for all arms at once; adjusted p 0.84); an effect below 4.2 points could easily "
-        "have been missed with 44 test images of 40 patients and 2 seeds. It speaks of these trained generators and "
-        "these images of theirs: trained anew they may do otherwise."
+        "have been missed with 44 test images of 40 patients and 2 seeds. The answer speaks of these trained "
+        "generators and images, on these training images: generators trained anew or other training "
+        "patients may do otherwise."
     )
     assert answer["arms"]["ddpm+100"]["reason"] == "inconclusive"
     assert answer["arms"]["gan+100"]["reason"] == "equivalent"
@@ -337,31 +339,60 @@ def test_one_helping_arm_suffices_and_harm_needs_that_none_helps():
     helpful = verdict(pd.DataFrame([harms, unclear, helps, control]))
     assert (helpful["verdict"], helpful["best_arm"]) == ("helps", "lora+100")
     assert "1 of 3 synthetic arms help and 1 harms" in helpful["answer"]
-    assert " So does oversampling, without synthetic images. It speaks of " in helpful["answer"]
+    assert " So does oversampling, without synthetic images. The answer speaks of " in helpful["answer"]
     harmful = verdict(pd.DataFrame([harms, unclear]))
     assert (harmful["verdict"], harmful["best_arm"]) == ("harms", "ddpm+100")
-    assert "harms in 1 of 2 arms and helps in none" in harmful["answer"]
+    assert "harms in 1 of 2 arms with all real images, and no arm helps" in harmful["answer"]
+    assert "Worse" not in helpful["answer"] + harmful["answer"]
     with pytest.raises(StudyError, match="No arm with synthetic images"):
         verdict(pd.DataFrame([control]))
 
 
+def test_only_arms_that_add_images_to_all_real_ones_make_a_study_harm():
+    replace = comparison("replace", -0.2, -0.3, -0.1, "harms")
+    unclear = comparison("ddpm+100", -0.01, -0.05, 0.03, "no evidence")
+    harms = comparison("gan+1000", -0.06, -0.09, -0.03, "harms")
+    worse = " Worse, but by other ways than adding images to all real ones: replace. The answer speaks of "
+    alone = verdict(pd.DataFrame([replace, unclear]), changed=["replace"])
+    assert (alone["verdict"], alone["arms"]["replace"]["verdict"]) == ("no evidence", "harms")
+    assert alone["answer"].startswith("No evidence that synthetic data helps or harms: best arm ddpm+100")
+    assert worse in alone["answer"]
+    both = verdict(pd.DataFrame([replace, unclear, harms]), changed=["replace"])
+    assert both["verdict"] == "harms"
+    assert both["answer"].startswith("Synthetic data harms in 1 of 2 arms with all real images, and no arm helps: best")
+    assert worse in both["answer"]
+    helps = comparison("replace", 0.2, 0.1, 0.3, "helps")
+    helpful = verdict(pd.DataFrame([helps, unclear, harms]), changed=["replace"])
+    assert (helpful["verdict"], helpful["best_arm"]) == ("helps", "replace")
+
+
 @pytest.mark.parametrize(
-    ("repeated", "outside", "scope", "words"),
+    ("repeated", "outside", "scope", "others", "yes"),
     [
-        ({}, [], "these trained generators and images", "It speaks of these trained generators and these images of"),
-        ({"n_draws": 3}, [], "these trained generators", "It speaks of these trained generators, whatever is drawn"),
-        ({"n_generator_seeds": 2, "n_draws": 3}, [], "generators trained anew", "It speaks of generators trained anew"),
-        ({"n_repeats": 2}, [], "generators trained anew", "It speaks of generators trained anew"),
-        ({"n_repeats": 2, "n_draws": 3}, ["gan+9"], "these images", "It speaks of these images: others of their kind"),
+        ({}, [], f"these trained generators and images, {FIXED}", f"generators trained anew or {PATIENTS}", "these "),
+        ({"n_draws": 3}, [], f"these trained generators, {FIXED}", f"generators trained anew or {PATIENTS}", "these "),
+        ({"n_generator_seeds": 2, "n_draws": 3}, [], f"generators trained anew, {FIXED}", PATIENTS, ""),
+        ({"n_repeats": 2}, [], "generators trained anew, on other splits of these patients", "other patients", ""),
+        (
+            {"n_generator_seeds": 2},
+            ["gan+9"],
+            f"these images, {FIXED}",
+            f"other synthetic images or {PATIENTS}",
+            "these ",
+        ),
     ],
 )
-def test_the_verdict_says_what_it_speaks_of(repeated, outside, scope, words):
+def test_the_verdict_says_what_it_speaks_of(repeated, outside, scope, others, yes):
     rows = [comparison("gan+9", 0.05, 0.02, 0.08, "helps", **repeated), comparison("x+9", 0, -0.1, 0.1, "no evidence")]
     answer = verdict(pd.DataFrame([*rows, comparison("oversampling", 0, 0, 0, "no evidence", dose=0)]), outside)
     assert answer["scope"] == answer["arms"]["gan+9"]["scope"] == scope
-    assert answer["arms"]["x+9"]["scope"] == "these trained generators and images"
+    assert answer["arms"]["x+9"]["scope"] == "these trained generators and images, on these training images"
     assert "scope" not in answer["controls"]["oversampling"]
-    assert words in answer["answer"]
+    assert answer["answer"].endswith(f" The answer speaks of {scope}: {others} may do otherwise.")
+    # One training of a generator may be a lucky one: a "yes" speaks of it alone.
+    assert headline(answer) == f"Yes: {yes}synthetic images help."
+    assert headline(answer | {"verdict": "harms"}) == "Some ways of using synthetic images harm; none helps."
+    assert headline(answer | {"verdict": "no evidence"}) == "No evidence that synthetic images help."
 
 
 def test_generators_are_compared_by_the_runs_of_the_arms_asked_for():
@@ -406,9 +437,9 @@ def test_from_prediction_files_to_verdict(tmp_path):
     pd.testing.assert_frame_equal(rows, expected, check_dtype=False)
     expected = variance_components(predictions, "balanced_accuracy")
     pd.testing.assert_frame_equal(components.fillna({"remark": ""}), expected, check_dtype=False)
-    write_verdict(files[0], tmp_path / "out/verdict.json", outside=["generator"])
+    write_verdict(files[0], tmp_path / "out/verdict.json", outside=["generator"], changed=["generator+1"])
     answer = json.loads((tmp_path / "out/verdict.json").read_text(encoding="utf-8"))
-    assert answer == verdict(rows, ["generator"])
+    assert answer == verdict(rows, ["generator"], ["generator+1"])
     assert answer["margin"] == 0.02
     arms = ["gan+100", "ddpm+100"]
     scores = pd.DataFrame({"arm": arms, "generator": ["gan", "ddpm"], "metric": "accuracy", "class": "all"})

@@ -81,6 +81,33 @@ def test_the_rank_tests_take_the_papers_arms_alone():
     assert json.loads(Specs(few).compare_generators(SimpleNamespace()))["arms"] == ["ddpm+5"]
 
 
+def test_harm_is_said_by_arms_with_all_that_the_baseline_has_and_images_added():
+    reach = json.loads(Specs(study()).reach_verdict(SimpleNamespace()))
+    assert reach == {"outside": [], "changed": ["replace"]}
+    arms = {"baseline": {}, "focal": {"loss": "focal"}, "a": {"generator": "ddpm", "per_class": 5}}
+    arms |= {name: arms["a"] | own for name, own in [("b", {"balance": "to_majority"}), ("c", {"loss": "focal"})]}
+    arms |= {
+        "d": arms["c"] | {"regime": "pretrain_then_finetune", "pretrain_share": 0.3},
+        "replace": arms["a"] | {"regime": "replace"},
+    }
+    arms |= {"e": arms["a"] | {"shuffled_labels": True}, "f": arms["a"] | {"balance": "class_weights"}}
+    few = {"arms": arms, "generators": {"ddpm": {}}, "seeds": {"generators": [1, 2]}}
+    for baseline, changed in [("baseline", ["c", "d", "f", "replace"]), ("focal", ["a", "b", "f", "replace"])]:
+        whole = study(**few, statistics={"baseline": baseline})
+        said = json.loads(Specs(whole).reach_verdict(SimpleNamespace()))["changed"]
+        assert sorted(set(said) & {*arms}) == changed
+
+
+def test_the_means_of_table_8_are_over_the_papers_arms_alone():
+    table = SimpleNamespace(study="mine", table="table8_accuracy_change")
+    assert json.loads(Specs(study()).render_table(table))["special"] == ["replace", "pretrain", "balanced"]
+    for other in (
+        SimpleNamespace(study="mine", table="effects"),
+        SimpleNamespace(study="published", table=table.table),
+    ):
+        assert "special" not in json.loads(Specs(study()).render_table(other))
+
+
 def test_replicates_are_arms_that_statistics_call_the_same(tmp_path):
     generators = {"ddpm": {}, "other": {"method": "folder", "images": str(tmp_path)}}
     arms = {"baseline": {}, "hold_back": {}, "ddpm": {"per_class": [5]}, "plain": {"generator": "ddpm", "per_class": 7}}

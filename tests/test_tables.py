@@ -70,6 +70,20 @@ def test_table8_mean_row_weights_each_generator_and_dose_equally():
     assert means.to_dict() == pytest.approx({"a": 10, "b": 40, "mean": 20})
 
 
+def test_table8_means_are_over_the_papers_arms_alone():
+    runs = [a_run("baseline", 0.5), a_run("a+1", 0.6, generator="a", dose=1), a_run("b+1", 0.9, generator="b", dose=1)]
+    runs += [a_run(arm, 0.1, generator="b", dose=1) for arm in ("replace", "pretrain")]
+    special = ["replace", "pretrain", "balanced"]
+    table = papers.table8_accuracy_change(some_cells(*runs), "baseline", special)
+    rows = {"a": "+10.00", "b": "+40.00", "replace": "-40.00", "pretrain": "-40.00", "mean": "+25.00"}
+    assert dict(zip(table.frame["Training data"], table.frame["resnet"], strict=True)) == rows
+    assert table.remarks[2] == (
+        "Arms that do other than add images to all real ones do not count in it: replace, pretrain."
+    )
+    alone = papers.table8_accuracy_change(some_cells(runs[0], runs[3]), "baseline", special)
+    assert "mean" not in set(alone.frame["Training data"])
+
+
 def test_table7_prints_what_the_paper_prints(published):
     frame = by_row(papers.table7_accuracy(published["cells"], "Baseline").frame, "Added per class", "Training data")
     expected = printed("table7_accuracy.csv")

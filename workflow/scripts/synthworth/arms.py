@@ -69,6 +69,15 @@ class Arm:
         plain = {"generator": None, "generator_seed": 1, "draw": 1, "per_class": 0}
         return self.dose > 0 and replace(self, **plain).like(other) and self.real_share == other.real_share
 
+    def augments(self, other: "Arm") -> bool:
+        """Whether it is trained on all that another arm is, and as that is, and on synthetic images too.
+
+        How these are used is of no account: mixed in, first, or where a class lacks images.
+        """
+        use = {"regime": other.regime, "pretrain_share": other.pretrain_share}
+        balance = other.balance if self.balance == "to_majority" else self.balance
+        return self.regime != "replace" and replace(self, **use, balance=balance).adds_to(other)
+
     @property
     def first(self) -> int:
         """The number of the first synthetic image of each class; a draw goes on where the one before it ends."""

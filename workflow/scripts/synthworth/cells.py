@@ -1,5 +1,6 @@
 """Scores in cells: runs aggregated over seeds, and changes from the baseline."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -38,8 +39,8 @@ def aggregate_runs(runs: pd.DataFrame, ddof: int) -> pd.DataFrame:
 def accuracy_changes(cells: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Change of accuracy, in percentage points, of each arm with synthetic images from its classifier's baseline.
 
-    Columns: `classifier, training_data, dose, change, sd, sd_baseline, n, n_baseline`; the standard deviations (over
-    seeds, of the arm and of the baseline) are in percentage points too. `training_data` is as of the function.
+    Columns: `classifier, arm, training_data, dose, change, sd, sd_baseline, n, n_baseline`; the standard deviations
+    (over seeds, of the arm and of the baseline) are in percentage points too. `training_data` is as of the function.
     """
     accuracy = accuracy_cells(cells)
     start = accuracy.loc[accuracy["arm"] == baseline, ["classifier", "mean", "sd", "n"]]
@@ -47,6 +48,7 @@ def accuracy_changes(cells: pd.DataFrame, baseline: str) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "classifier": changes["classifier"],
+            "arm": changes["arm"],
             "training_data": training_data(changes),
             "dose": changes["dose"].astype(int),
             "change": 100 * (changes["mean"] - changes["mean_baseline"]),
@@ -58,18 +60,21 @@ def accuracy_changes(cells: pd.DataFrame, baseline: str) -> pd.DataFrame:
     )
 
 
-def mean_accuracy_changes(cells: pd.DataFrame, baseline: str) -> pd.DataFrame:
+def mean_accuracy_changes(cells: pd.DataFrame, baseline: str, special: Collection[str] = ()) -> pd.DataFrame:
     """Mean change of accuracy over doses, in percentage points: training data x classifiers (Table 8 of the paper).
 
     `Overall` averages a row over classifiers and doses. `mean` averages a column over all (generator, dose) cells,
-    each with equal weight, so that a generator with more doses counts more, as in the paper; it has no Overall.
+    each with equal weight, so that a generator with more doses counts more, as in the paper; it has no Overall. Arms
+    that are `special` (`replace`, say), of which the paper has none, do not count in it; it is missing without others.
     """
     changes = accuracy_changes(cells, baseline)
     if changes.empty:
         return pd.DataFrame()
+    plain = changes[~changes["arm"].isin(special)]
     means = changes.pivot_table(index="training_data", columns="classifier", values="change", sort=False)
     means["Overall"] = changes.groupby("training_data")["change"].mean()
-    means.loc["mean"] = changes.groupby("classifier")["change"].mean()
+    if len(plain):
+        means.loc["mean"] = plain.groupby("classifier")["change"].mean()
     return means
 
 

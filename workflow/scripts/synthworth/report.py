@@ -22,13 +22,9 @@ from synthworth.figure_style import METRIC_NAMES
 from synthworth.files import replacing
 from synthworth.protocols import PROTOCOLS
 from synthworth.rating_kit.page import read_questions
+from synthworth.statistics.verdict import headline
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "index.html.j2"
-HEADLINES = {
-    "helps": "Yes: synthetic images help.",
-    "harms": "No: synthetic images harm.",
-    "no evidence": "No evidence that synthetic images help.",
-}
 REFERENCES = {"train": "training images", "select": "images held out from training"}
 DATA_TABLES = ("table1_demographics", "table2_classes")
 RATING_TABLES = (
@@ -88,7 +84,7 @@ def write_report(
         part=part,
         parts=list(zip(parts, links, strict=True)),
         verdict=answer,
-        headline=HEADLINES[answer["verdict"]] if answer else "",
+        headline=headline(answer) if answer else "",
         metric=config["statistics"]["primary_metric"].replace("_", " "),
         baseline=config["statistics"]["baseline"],
         selection=_selection(config),

@@ -21,10 +21,11 @@ Balance = Literal["none", "oversample", "to_majority"]
 class ArmImages:
     """What an arm's training sees.
 
-    `table` has all real training images first, at the same rows in every arm (so that each has the same augmentation in
-    all), also where the arm holds them back or replaces them; then those that it adds. `training` (int) are the rows
-    that the arm is trained on, `pretraining` those of a first stage, empty where there is none. `real` is the number
-    of real training images of the split.
+    `table` has all real training images first, at the same rows in every arm, also where the arm holds them back or
+    replaces them; then those that it adds. Augmentation, order and first weights go by the run's seed, which hangs on
+    the arm's name: they differ between arms, also of the same images. `training` (int) are the rows that the arm is
+    trained on, `pretraining` those of a first stage, empty where there is none. `real` is the number of real training
+    images of the split.
     """
 
     table: ImageTable

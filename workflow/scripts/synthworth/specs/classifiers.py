@@ -81,8 +81,12 @@ class ClassifiersSpecs(ConfigSlices):
 
     @canonical
     def reach_verdict(self, wildcards: Any) -> dict[str, Any]:
-        """The generators whose images someone else made; of all else the comparisons say what the verdict rests on."""
-        return {"outside": self.study.outside()}
+        """The generators whose images someone else made, and the arms that do not add images to what the baseline has;
+        of all else the comparisons say what the verdict rests on."""
+        baseline = self.study.arms[self.config["statistics"]["baseline"]]
+        synthetic = [arm for arm in self.study.arms.values() if arm.dose]
+        changed = dict.fromkeys(arm.shared_name for arm in synthetic if not arm.augments(baseline))
+        return {"outside": self.study.outside(), "changed": list(changed)}
 
     def _images_of(self, arm: Arm) -> dict[str, Any]:
         """Keywords of `arm_images`; of what an arm does not do, nothing: its runs do not hang on it."""

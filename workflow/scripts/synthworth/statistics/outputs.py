@@ -81,10 +81,13 @@ def write_generators(runs: str | Path, generators: str | Path, *, metric: str, a
     _write_csv(compare_generators(read_scores(runs), metric, arms), generators)
 
 
-def write_verdict(comparisons: str | Path, answer: str | Path, *, outside: Sequence[str]) -> None:
+def write_verdict(
+    comparisons: str | Path, answer: str | Path, *, outside: Sequence[str], changed: Sequence[str]
+) -> None:
     """Reads comparisons.csv and writes `verdict` of it as JSON."""
+    reached = verdict(read_scores(comparisons), outside, changed)
     with replacing(answer) as temporary:
-        text = json.dumps(verdict(read_scores(comparisons), outside), indent=2, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(reached, indent=2, allow_nan=False, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
-"""What the comparisons mean: helps, no evidence or harms, for each arm and for the study, and in one sentence."""
+"""What the comparisons mean: helps, no evidence or harms, for each arm and for the study, and in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,11 @@ import pandas as pd
 from synthworth.errors import StudyError
 
 
-def verdict(comparisons: pd.DataFrame, outside: Sequence[str] = ()) -> dict[str, Any]:
+def verdict(comparisons: pd.DataFrame, outside: Sequence[str] = (), changed: Sequence[str] = ()) -> dict[str, Any]:
     """The answer of a study, ready for JSON, from the rows of `compare_arms` pooled over classifiers.
 
-    `outside`: the generators whose images someone else made.
+    `outside`: the generators whose images someone else made. `changed`: the arms with synthetic images that do not
+    add them to all that the baseline is trained on, or are trained otherwise too (`Arm.augments`).
 
     An arm `helps` or `harms` where its p adjusted over all arms says that it differs from the baseline; else there
     is `no evidence`, with a reason: `equivalent` where it surely lies within the margin (`p_equivalence_adjusted` below
@@ -24,8 +25,9 @@ def verdict(comparisons: pd.DataFrame, outside: Sequence[str] = ()) -> dict[str,
     with their own verdicts and in the same family of tests. The study
 
     - `helps` if at least one synthetic arm helps: one may then use that arm, whatever worse ones did;
-    - `harms` if at least one harms and none helps. An arm that harms says nothing of the arms without
-      evidence, so the sentence counts the arms that harm;
+    - `harms` if none helps and at least one harms that is not `changed`: synthetic images alone may well be worse than
+      real ones, and a loss of its own may harm, but neither says that images harm when they are added. An arm that
+      harms says nothing of the arms without evidence, so the sentence counts the arms that harm;
     - else there is `no evidence`, which is no evidence of absence: see the minimum detectable effect.
 
     As the tests are two-sided and adjusted over the family, equal arms make a study say `helps` in at most half of
@@ -35,10 +37,12 @@ def verdict(comparisons: pd.DataFrame, outside: Sequence[str] = ()) -> dict[str,
     where it helps, among all with a known standard error otherwise; where none is known, among all. As it is the best
     of many, the sentence gives the interval that holds for all arms at once. Effects are fractions.
 
-    Each synthetic arm's `scope` (one of SCOPES) is what its interval speaks of: `generators trained anew` where the
-    arm's generator was trained several times, alone or in repeats of the cross-validation, `these trained generators`
-    where images were drawn from one training several times, else `these trained generators and images`; `these images`
-    where nothing was trained. The study's is that of its best arm, of which the sentence speaks.
+    Each synthetic arm's `scope` is what its interval speaks of: `generators trained anew` where the arm's generator was
+    trained several times, alone or in repeats of the cross-validation, `these trained generators` where images were
+    drawn from one training several times, else `these trained generators and images`; `these images` where no
+    generator was trained. It ends `on these training images`: all runs share the patients that they are trained on, so
+    that nothing tells what others would change; in repeats of the cross-validation `on other splits of these patients`.
+    The study's is that of its best arm, of which the sentence speaks.
 
     Returns the keys `verdict`, `best_arm`, `scope`, `answer` (the sentence), `metric`, `margin`, `family` (how many
     arms the p values are adjusted over), `arms` and `controls` (a mapping each from arm to `verdict`, `reason`, the
@@ -49,8 +53,8 @@ def verdict(comparisons: pd.DataFrame, outside: Sequence[str] = ()) -> dict[str,
     synthetic = pooled[pooled["dose"] > 0]
     if synthetic.empty:
         raise StudyError("No arm with synthetic images was compared.", ["add one with a generator to arms"])
-    found = set(synthetic["verdict"])
-    overall = next((word for word in ("helps", "harms") if word in found), "no evidence")
+    helping, harming, _ = _found(synthetic, changed)
+    overall = "helps" if len(helping) else "harms" if len(harming) else "no evidence"
     candidates = synthetic[synthetic["verdict"] == "helps"] if overall == "helps" else synthetic
     known = candidates[candidates["standard_error"].notna()]
     best = (candidates if known.empty else known)["effect"].idxmax()
@@ -58,21 +62,32 @@ def verdict(comparisons: pd.DataFrame, outside: Sequence[str] = ()) -> dict[str,
     return {
         "verdict": overall,
         "best_arm": best,
-        "scope": scopes[best],
-        "answer": f"{sentence(overall, pooled, best)} {SCOPES[scopes[best]]}",
+        "scope": ", ".join(scopes[best]),
+        "answer": f"{sentence(overall, pooled, best, changed)} {_limits(*scopes[best])}",
         "metric": str(pooled["metric"].iloc[0]),
         "margin": _number(pooled["margin"].iloc[0]),
         "family": int(pooled["p"].notna().sum()),
-        "arms": {arm: _describe(row) | {"scope": scopes[arm]} for arm, row in synthetic.iterrows()},
+        "arms": {arm: _describe(row) | {"scope": ", ".join(scopes[arm])} for arm, row in synthetic.iterrows()},
         "controls": {arm: _describe(row) for arm, row in pooled[pooled["dose"] == 0].iterrows()},
     }
 
 
-def sentence(overall: str, pooled: pd.DataFrame, best: str) -> str:
-    """The study's verdict `overall` in plain English; `pooled` as in `verdict`, indexed by arm; `best`: an arm."""
+def headline(answer: Mapping[str, Any]) -> str:
+    """The answer (of `verdict`) in half a line: "Yes" of synthetic images as such only where the generators of the best
+    arm were trained anew, as one training may be a lucky one."""
+    if answer["verdict"] == "helps" and not answer.get("scope", "").startswith(ANEW):
+        return "Yes: these synthetic images help."
+    return HEADLINES[answer["verdict"]]
+
+
+def sentence(overall: str, pooled: pd.DataFrame, best: str, changed: Sequence[str] = ()) -> str:
+    """The study's verdict `overall` in plain English; `best`: an arm; `pooled` (indexed by arm) and `changed` as in
+    `verdict`."""
     row, synthetic = pooled.loc[best], pooled[pooled["dose"] > 0]
-    helping = synthetic.index[synthetic["verdict"] == "helps"]
-    harming = synthetic.index[synthetic["verdict"] == "harms"]
+    helping, harming, otherwise = _found(synthetic, changed)
+    worse = ""
+    if len(otherwise):
+        worse = f" Worse, but by other ways than adding images to all real ones: {' and '.join(otherwise)}."
     size = (
         f"{_count(row['n_images'], 'test image')} of {_count(row['n_patients'], 'patient')} "
         f"and {_count(row['n_seeds'], 'seed')}"
@@ -102,21 +117,35 @@ def sentence(overall: str, pooled: pd.DataFrame, best: str) -> str:
         controls = pooled.index[(pooled["dose"] == 0) & (pooled["verdict"] == "helps")]
         if len(controls):
             text += f" So does {' and '.join(controls)}, without synthetic images."
-        return text
+        return text + worse
     if overall == "harms":
+        adding = _count(len(synthetic.index.difference(changed)), "arm")
         return (
-            f"Synthetic data harms in {len(harming)} of {len(synthetic)} arms and helps in none: best arm {best}, "
-            f"{effect}; {seen}."
+            f"Synthetic data harms in {len(harming)} of {adding} with all real images, and no arm helps: "
+            f"best arm {best}, {effect}; {seen}.{worse}"
         )
-    return f"No evidence that synthetic data helps or harms: best arm {best}, {effect}; {seen}."
+    return f"No evidence that synthetic data helps or harms: best arm {best}, {effect}; {seen}.{worse}"
 
 
-def _scope(row: pd.Series, outside: Sequence[str]) -> str:
+def _found(synthetic: pd.DataFrame, changed: Sequence[str]) -> tuple[pd.Index, pd.Index, pd.Index]:
+    """The arms that help, those that harm by what they add, and those that are worse but `changed`."""
+    worse, other = synthetic["verdict"] == "harms", synthetic.index.isin(changed)
+    return tuple(synthetic.index[which] for which in (synthetic["verdict"] == "helps", worse & ~other, worse & other))
+
+
+def _scope(row: pd.Series, outside: Sequence[str]) -> tuple[str, str]:
+    """What the arm's interval speaks of, and on which training images."""
+    training = SPLITS if row["n_repeats"] > 1 else FIXED
     if row["generator"] in outside:
-        return IMAGES
+        return IMAGES, training
     if max(row["n_generator_seeds"], row["n_repeats"]) > 1:
-        return ANEW
-    return DRAWS if row["n_draws"] > 1 else MODELS
+        return ANEW, training
+    return (DRAWS if row["n_draws"] > 1 else MODELS), training
+
+
+def _limits(subject: str, training: str) -> str:
+    others = [*OTHERS[subject], *OTHERS[training]]
+    return f"The answer speaks of {subject}, {training}: {' or '.join(others)} may do otherwise."
 
 
 def _describe(row: pd.Series) -> dict[str, Any]:
@@ -138,18 +167,26 @@ def _number(value: float) -> float | None:
 NUMBERS = ["effect", "standard_error", "low", "high", "low_simultaneous", "high_simultaneous", "p", "p_adjusted"]
 NUMBERS += ["p_equivalence", "p_equivalence_adjusted", "minimum_detectable_effect"]
 COUNTS = ["n_images", "n_patients", "n_classifiers", "n_repeats", "n_seeds", "n_generator_seeds", "n_draws"]
-# What an arm's interval and verdict speak of (`scope`), and what the sentence says of it.
+HEADLINES = {
+    "helps": "Yes: synthetic images help.",
+    "harms": "Some ways of using synthetic images harm; none helps.",
+    "no evidence": "No evidence that synthetic images help.",
+}
+# What an arm's interval and verdict speak of (`scope`), on which training images, and what neither can speak of.
 IMAGES, MODELS, DRAWS, ANEW = (
     "these images",
     "these trained generators and images",
     "these trained generators",
     "generators trained anew",
 )
-SCOPES = {
-    IMAGES: "It speaks of these images: others of their kind may do otherwise.",
-    MODELS: "It speaks of these trained generators and these images of theirs: trained anew they may do otherwise.",
-    DRAWS: "It speaks of these trained generators, whatever is drawn from them: trained anew they may do otherwise.",
-    ANEW: "It speaks of generators trained anew, too, not of these alone.",
+FIXED, SPLITS = "on these training images", "on other splits of these patients"
+OTHERS = {
+    IMAGES: ["other synthetic images"],
+    MODELS: ["generators trained anew"],
+    DRAWS: ["generators trained anew"],
+    ANEW: [],
+    FIXED: ["other training patients"],
+    SPLITS: ["other patients"],
 }
 
 

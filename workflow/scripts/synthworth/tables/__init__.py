@@ -3,10 +3,8 @@
 A table is a function of scores in a module of this package and a line in `TABLES`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-
-import pandas as pd
 
 from synthworth.cells import read_scores
 from synthworth.protocols import provenance
@@ -14,8 +12,8 @@ from synthworth.tables import audits, chance, cohort, effects, fidelity, papers,
 from synthworth.tables.layout import Table
 from synthworth.tables.typesetting import write_table
 
-# Each is made of one CSV of scores and the name of the baseline arm.
-TABLES: dict[str, Callable[[pd.DataFrame, str], Table]] = {
+# Each is made of one CSV of scores and the name of the baseline arm; Table 8 knows its special arms, too.
+TABLES: dict[str, Callable[..., Table]] = {
     "table1_demographics": lambda demographics, _baseline: cohort.table1_demographics(demographics),
     "table2_classes": lambda classes, _baseline: cohort.table2_classes(classes),
     "table5_fid": lambda fidelity, _baseline: papers.table5_fid(fidelity),
@@ -51,13 +49,15 @@ def render_table(
     study: str,
     protocol: str,
     baseline: str = "baseline",
+    special: Collection[str] | None = None,
 ) -> None:
     """Writes the table `name` (a key of TABLES) from a CSV of scores.
 
     `protocol` is a key of PROTOCOLS and stands, with `study`, below the table; `baseline` is the arm that changes are
-    measured from. Where scores are missing the table is empty but valid.
+    measured from. `special` is given to Table 8 alone. Where scores are missing the table is empty but valid.
     """
-    table = TABLES[name](read_scores(scores), baseline)
+    arms = (baseline,) if special is None else (baseline, special)
+    table = TABLES[name](read_scores(scores), *arms)
     remarks = table.remarks if len(table.frame) else ["No scores."]
     note = " ".join([*remarks, provenance(study, protocol)])
     write_table(table.frame, csv, markdown, latex, html, table.caption, note, table.group)

@@ -3,6 +3,8 @@
 "A Critical Assessment of Generative Models for Synthetic Data Augmentation on Limited Pneumonia X-ray Data".
 """
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from synthworth.cells import WITHOUT_COPIES, accuracy_cells, are_findings, mean_accuracy_changes, training_data
@@ -81,14 +83,18 @@ def table7_accuracy(cells: pd.DataFrame, baseline: str) -> Table:
     return Table(frame, "Accuracy (%) of classifiers on the test images", remarks, "Added per class")
 
 
-def table8_accuracy_change(cells: pd.DataFrame, baseline: str) -> Table:
-    """Mean change of accuracy from the baseline in percentage points, computed from Table 7's cells (Table 8)."""
-    means = mean_accuracy_changes(cells, baseline)
+def table8_accuracy_change(cells: pd.DataFrame, baseline: str, special: Collection[str] = ()) -> Table:
+    """Mean change of accuracy from the baseline in percentage points, computed from Table 7's cells (Table 8).
+
+    Arms that are `special` have rows, but do not count in the row of means.
+    """
+    means = mean_accuracy_changes(cells, baseline, special)
     frame = means.map(lambda value: number(value, signed=True))
     frame.insert(0, "Training data", means.index)
     remarks = [
         f"Change from the same classifier's {baseline}, averaged over doses.",
         "In the row of means each generator and dose has equal weight.",
+        *_special_remarks(cells, special),
         *_copies_remarks(cells),
         *[OVER_FINDINGS] * are_findings(cells),
     ]
@@ -133,6 +139,13 @@ def table9_per_class(cells: pd.DataFrame, baseline: str) -> Table:
     caption = "Scores of each finding" if are_findings(cells) else "Precision, recall and F1 of each class"
     caption = f"{caption} ({classifier})" if classifier else "Scores of each class"
     return Table(frame, caption, remarks, "Metric")
+
+
+def _special_remarks(cells: pd.DataFrame, special: Collection[str]) -> list[str]:
+    shown = [arm for arm in cells["arm"].unique() if arm in special]
+    if not shown:
+        return []
+    return [f"Arms that do other than add images to all real ones do not count in it: {', '.join(shown)}."]
 
 
 def _copies_remarks(cells: pd.DataFrame) -> list[str]:
