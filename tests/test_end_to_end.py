@@ -193,7 +193,7 @@ def test_copies_are_counted_and_then_kept_from_the_classifiers(finished, tmp_pat
     assert (flags.groupby("class")["flagged"].agg(["sum", "count"]) == [6, 8]).all(axis=None)
     assert (flags["flagged"] == (flags["similarity"] > 0.99)).all()
     report = house / "results/tiny/report/index.html"
-    # Three held-out patients of a class vouch for no rate below one in four.
+    # Few held-out patients vouch for no low rate.
     audit = pd.read_csv(scores / "memorization_summary.csv")
     alarms = audit[audit["score"] == "flagged"].set_index("class")["false_alarms"]
     counted = f"<li>theirs: 12 of 16; so many innocent ones would give {8 * alarms.sum():.1f} ["

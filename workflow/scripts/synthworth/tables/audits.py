@@ -73,7 +73,7 @@ def memorization(scores: pd.DataFrame, baseline: str) -> Table:
         f"together (after Holm). With `?`: at 5 % by itself, as {LEVEL * len(chosen):.1f} of so many would be by "
         "chance, and as power is told. A score of little power says nothing when it finds nothing.",
         "Nearer to the training images than real ones lie copies, but also images that are less varied than real ones: "
-        "where neither flags nor gap say `copies`, that is the likelier reason.",
+        "where neither flags nor gap say `copies`, it is no evidence of any.",
     ]
     caption = "Does a generator copy its training images?"
     return Table(frame, caption, remarks if len(frame) else [], "Class")
