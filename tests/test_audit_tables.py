@@ -1,7 +1,9 @@
-"""The table of the memorisation audit: what it calls copying, over all its scores together and by themselves."""
+"""The table of the memorisation audit: what is beyond real images, over all scores together and by themselves."""
 
 import pandas as pd
+import pytest
 
+from synthworth.memorization.summaries import flag_counts
 from synthworth.tables.audits import detection, memorization
 
 
@@ -18,7 +20,7 @@ def scores(*values):
     return pd.DataFrame(rows).assign(**numbers, **alarms, **counts, selected=selected)
 
 
-def test_copying_is_told_after_holm_and_what_is_so_by_itself_with_a_question_mark():
+def test_what_is_beyond_is_told_after_holm_and_what_is_so_by_itself_with_a_question_mark():
     table = memorization(scores((0.001, 0.003), (0.03, 0.06), (0.5, 0.5), (0.0, float("nan"))), "baseline")
     assert table.frame["Class"].tolist() == ["0", "1", "2"]
     assert table.frame["Generalisation gap"].tolist() == [
@@ -26,8 +28,26 @@ def test_copying_is_told_after_holm_and_what_is_so_by_itself_with_a_question_mar
         "0.40 [0.10, 0.90]; copies?; real 0.00 to 0.20; power 50 %",
         "0.40 [0.10, 0.90]; real 0.00 to 0.20; power 50 %",
     ]
-    assert "over all 3 scores together (after Holm)" in table.remarks[-1]
-    assert "as 0.2 of so many would be by chance" in table.remarks[-1]
+    assert "over all 3 scores together (after Holm)" in table.remarks[2]
+    assert "as 0.2 of so many would be by chance" in table.remarks[2]
+
+
+@pytest.mark.parametrize(
+    ("score", "word"),
+    [
+        ("flagged", "copies"),
+        ("gap", "copies"),
+        ("c_t", "nearer than real"),
+        ("auth_pct", "nearer than real"),
+        ("duplicates", "repeats itself"),
+    ],
+)
+def test_only_flags_and_the_gap_speak_of_copies(score, word):
+    rows = scores((0.001, 0.003), (0.03, 0.06), (0.5, 0.5), (0.0, 0.0)).assign(score=score)
+    table = memorization(rows, "baseline")
+    told = [text.split("; ")[1] for text in table.frame.iloc[:, -1]]
+    assert told == [word, f"{word}?", "real 0.00 to 0.20"]
+    assert table.remarks[2].startswith(f"`{word}` (")
 
 
 def test_power_is_told_with_its_false_alarms_and_the_images_it_was_measured_on():
@@ -48,3 +68,34 @@ def test_the_detectors_own_checks_have_numbers_of_their_own():
     assert table.frame["Images"].tolist() == ["real images (32 px)", "real images (64 px)", "ddpm"]
     told = "Of a class n = 21 held-out real and 50 synthetic images; in a half 10 to 11 real ones."
     assert told in table.remarks[1]
+
+
+def audits():
+    """Of a generator `0` two classes, and a checkpoint that was not chosen; of `ddpm` one class."""
+    rows = [
+        ("0", "a", True, "flagged", 0.1, 0.02, 0.3, 0.8, 0.7, 0.9),
+        ("0", "b", True, "flagged", 0.05, 0.0, 0.2, 0.5, 0.3, 0.7),
+        ("0", "a", False, "flagged", 0.9, 0.9, 0.9, 0.9, 0.9, 0.9),
+        ("0", "a", True, "gap", 0.9, 0.9, 0.9, 0.9, 0.9, 0.9),
+        ("ddpm", "a", True, "flagged", 0.25, 0.0, 0.6, 1.0, 0.9, 1.0),
+    ]
+    ends = ["false_alarms", "false_alarms_low", "false_alarms_high", "power", "power_low", "power_high"]
+    return pd.DataFrame(rows, columns=["generator", "class", "selected", "score", *ends])
+
+
+def flags():
+    """Images of `ddpm` and of `0`: of its class a 3 of 30, of b 2 of 10."""
+    counts = [("ddpm", "a", 1, 4), ("0", "a", 3, 30), ("0", "b", 2, 10)]
+    rows = [(*names, place < found) for *names, found, n in counts for place in range(n)]
+    return pd.DataFrame(rows, columns=["generator", "class", "flagged"])
+
+
+def test_flags_are_counted_beside_those_of_innocent_images_and_the_recall():
+    found = flag_counts(flags(), audits())
+    assert found.index.tolist() == ["0", "ddpm"]
+    expected = [5, 40, 30 * 0.1 + 10 * 0.05, 30 * 0.02, 30 * 0.3 + 10 * 0.2, (30 * 0.8 + 10 * 0.5) / 40, 0.3, 0.9]
+    names = ["flagged", "n", "innocent", "innocent_low", "innocent_high", "recall", "recall_low", "recall_high"]
+    assert found.loc["0", names].tolist() == pytest.approx(expected)
+    assert found.loc["ddpm", names].tolist() == pytest.approx([1, 4, 1, 0, 2.4, 1, 0.9, 1])
+    with pytest.raises(KeyError):
+        flag_counts(flags(), audits().query("generator == '0'"))

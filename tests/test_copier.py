@@ -93,9 +93,9 @@ def test_a_copier_is_caught_and_others_are_not(phantoms, made):
 
     copier = scores(as_set(made[STEPS], "copier"))
     assert copier.loc["flagged", "value"] > 0.7
-    assert copier.loc[["flagged", "c_t", "gap", "duplicates"], "copying"].all()
+    assert copier.loc[["flagged", "c_t", "gap", "duplicates"], "beyond_real"].all()
     for images in (as_set(made[0], "untrained"), fresh):
         others = scores(images)
         assert others.loc["flagged", "value"] < 0.2
         # Duplicates are another matter: what an untrained network makes is all alike.
-        assert not others.loc[["flagged", "auth_pct", "c_t", "gap"], "copying"].any()
+        assert not others.loc[["flagged", "auth_pct", "c_t", "gap"], "beyond_real"].any()

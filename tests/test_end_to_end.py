@@ -193,7 +193,12 @@ def test_copies_are_counted_and_then_kept_from_the_classifiers(finished, tmp_pat
     assert (flags.groupby("class")["flagged"].agg(["sum", "count"]) == [6, 8]).all(axis=None)
     assert (flags["flagged"] == (flags["similarity"] > 0.99)).all()
     report = house / "results/tiny/report/index.html"
-    assert "stay in the training data: 12 of 16 (theirs)" in report.read_text()
+    # Few held-out patients vouch for no low rate.
+    audit = pd.read_csv(scores / "memorization_summary.csv")
+    alarms = audit[audit["score"] == "flagged"].set_index("class")["false_alarms"]
+    counted = f"<li>theirs: 12 of 16; so many innocent ones would give {8 * alarms.sum():.1f} ["
+    assert counted in report.read_text()
+    assert "and stay in the training data" in report.read_text()
     assert set(pd.read_csv(scores / "runs.csv")["arm"]) == {"baseline", "theirs+8"}
     # What was flagged is not looked for again.
     assert planned(house, *study("drop")) == golden["drop"]
@@ -202,7 +207,8 @@ def test_copies_are_counted_and_then_kept_from_the_classifiers(finished, tmp_pat
     assert {f"results/tiny/memorization/theirs/{label}/images-0-7.csv" for label in ("healthy", "viral")} < trained_on
     snakemake(house, "--cores", "2", *study("drop"))
     assert set(pd.read_csv(scores / "runs.csv")["arm"]) == {"baseline", "theirs+8-without_copies"}
-    assert "were kept from the classifiers: 12 of 16 (theirs)" in report.read_text()
+    assert counted in report.read_text()
+    assert "and were kept from the classifiers" in report.read_text()
 
 
 @pytest.mark.skipif(not CXR4.is_dir(), reason="the real chest X-rays are not here")

@@ -76,7 +76,7 @@ def audits():
             [
                 named
                 | measured
-                | {"score": "flagged", "value": 0.4, "copying": False, "power_of": "a planted copy"}
+                | {"score": "flagged", "value": 0.4, "beyond_real": False, "power_of": "a planted copy"}
                 | {"reference": 0.1, "reference_low": 0.0, "reference_high": 0.2}
             ]
         ),

@@ -177,7 +177,7 @@ def test_an_image_in_two_folds_or_in_none_is_named(predictions, tmp_path):
 
 
 def page(folder, **own):
-    shown = {"tables": [], "figures": [], "duplicates": None, "detection": None, "copies": None, "commit": None}
+    shown = dict.fromkeys(["duplicates", "detection", "copies", "audits", "commit"]) | {"tables": [], "figures": []}
     (folder / "report").mkdir(parents=True)
     write_report(str(folder / "report/index.html"), config=study().config, classes=["a", "b"], **shown | own)
     return (folder / "report/index.html").read_text()

@@ -34,6 +34,7 @@ from synthworth.memorization.sets import ImageSet
 from synthworth.memorization.summaries import FALSE_ALARMS
 from synthworth.phantoms import draw_phantoms
 from synthworth.resizing import resize
+from synthworth.tables.audits import memorization
 
 TRAIN, HELD_OUT, FRESH = slice(0, 60), slice(60, 100), slice(100, 130)
 TRIALS = 60
@@ -90,7 +91,7 @@ def test_a_set_of_copies_is_caught_by_every_score(phantoms, train, judge):
     assert scores["c_t"].value < -5
     # Of 60 training images 39 are compared with the 39 held-out ones, the copied one or not.
     assert scores["gap"].value < -0.4
-    assert all(scores[name].copying for name in ("flagged", "auth_pct", "c_t", "gap"))
+    assert all(scores[name].beyond_real for name in ("flagged", "auth_pct", "c_t", "gap"))
     assert scores["duplicates"].value == 0
     assert found.images["similar_patient"].tolist() == train.patients[:30]
     assert found.images["nearest_patient"].tolist() == train.patients[:30]
@@ -99,7 +100,7 @@ def test_a_set_of_copies_is_caught_by_every_score(phantoms, train, judge):
 
 def test_real_images_of_new_patients_are_not(phantoms, judge):
     _, scores = judge(phantoms[FRESH])
-    assert not any(score.copying for score in scores.values())
+    assert not any(score.beyond_real for score in scores.values())
     assert scores["flagged"].value <= 1 / 30
     assert abs(scores["c_t"].value) < 3
     assert abs(scores["gap"].value) < 0.1
@@ -112,7 +113,7 @@ def test_images_of_nothing_are_not(judge):
     found, scores = judge(noise)
     assert not found.images["flagged"].any()
     assert scores["auth_pct"].value == 100
-    assert not scores["c_t"].copying
+    assert not scores["c_t"].beyond_real
 
 
 def test_scores_follow_the_share_of_copies(phantoms, judge):
@@ -131,11 +132,46 @@ def test_scores_follow_the_share_of_copies(phantoms, judge):
 def test_a_collapsed_generator_has_duplicates_but_no_copies(phantoms, judge):
     found, scores = judge(np.repeat(phantoms[FRESH][:1], 12, axis=0))
     assert scores["duplicates"].value == 1
-    assert scores["duplicates"].copying
+    assert scores["duplicates"].beyond_real
     assert scores["duplicates"].reference < 0.1
     assert scores["flagged"].value == 0
     assert found.images["duplicate"].all()
     assert found.images["repeated"].tolist() == [False] + [True] * 11
+
+
+def test_blurred_images_are_nearer_than_real_ones_and_no_copies(phantoms, tmp_path):
+    def as_pixels(images):
+        return images.reshape(len(images), -1).astype(float)
+
+    blurred = np.stack([cv2.GaussianBlur(image, (0, 0), 0.8)[..., None] for image in phantoms[FRESH]])
+    train, held_out, ours = (
+        ImageSet(as_pixels(images), images) for images in (phantoms[TRAIN], phantoms[HELD_OUT], blurred)
+    )
+    reference = compare_real(train, held_out, as_pixels, seed=0, sources=12)
+    summary = audit(compare_synthetic(ours, train, held_out, 0), reference, 0, trials=TRIALS).summary()
+    beyond = summary.set_index("score")["beyond_real"]
+    assert beyond[["flagged", "auth_pct", "c_t", "gap"]].tolist() == [False, True, True, False]
+    write_csv(summary.assign(generator="gan", selected=True, **{"class": "viral"}), tmp_path / "audit.csv")
+    collect_audits([str(tmp_path / "audit.csv")], str(tmp_path / "all.csv"))
+    told = memorization(read_scores(tmp_path / "all.csv"), "baseline").frame.iloc[0]
+    assert "; nearer than real; " in told["C_T"]
+    assert not told.str.contains("copies").any()
+
+
+def test_a_generator_less_varied_than_real_images_is_nearer_but_its_gap_is_theirs():
+    beyond = dict.fromkeys(SET_SCORES, 0)
+    patients = [str(place) for place in range(50)]
+    for repeat in range(8):
+        rng = np.random.default_rng(repeat)
+        train, held_out, ours = rng.normal(size=(150, 32)), rng.normal(size=(50, 32)), 0.8 * rng.normal(size=(50, 32))
+        ours = compare_features(ours, train, held_out, patients, 0).assign(repeated=False)
+        real = compare_features(held_out, train, held_out, patients, 0, held_out_queries=True).assign(patient=patients)
+        powers = set_powers(real, real, 50, seed=repeat, trials=40)
+        for name in SET_SCORES:
+            beyond[name] += _set_score(name, ours, real, powers[name], repeat, 2).beyond_real
+    assert beyond["c_t"] == beyond["auth_pct"] == 8
+    # Of 8 at 5 % each, more than 2 come once in 170 times.
+    assert beyond["gap"] <= 2
 
 
 def test_an_image_made_fifty_times_has_one_chance_to_be_like_a_training_image(phantoms, train, held_out, reference):
@@ -152,13 +188,13 @@ def test_an_image_made_fifty_times_has_one_chance_to_be_like_a_training_image(ph
 
 def test_a_generator_that_repeats_one_real_image_is_seldom_called_a_copier(phantoms, train, held_out, reference):
     fresh = compare_synthetic(as_set(phantoms[FRESH]), train, held_out, 0)
-    copying = dict.fromkeys(("flagged", *SET_SCORES), 0)
+    beyond = dict.fromkeys(("flagged", *SET_SCORES), 0)
     for row in range(30):
         repeated = fresh.loc[[row] * 20].assign(other_similarity=1.0, linked_similarity=[-1.0] + [1.0] * 19)
         for score in audit(repeated.reset_index(drop=True), reference, 0, trials=20).scores[:-1]:
-            copying[score.name] += score.copying
+            beyond[score.name] += score.beyond_real
     # Of 30 at 5 % each, more than 4 come once in 150 times.
-    assert max(copying.values()) <= 4
+    assert max(beyond.values()) <= 4
 
 
 def test_duplicates_among_real_images_are_all_that_a_part_of_them_holds(phantoms, train):
@@ -176,7 +212,7 @@ def test_duplicates_among_real_images_are_all_that_a_part_of_them_holds(phantoms
     # Of two pairs one, where 3.5 pairs of real images were seen, of which that share are.
     chance = betabinom(2, 3.5 * score.reference + 1, 3.5 * (1 - score.reference) + 1)
     assert score.p == pytest.approx(chance.sf(0))
-    assert not score.copying
+    assert not score.beyond_real
     assert _duplicates(images.assign(duplicate=False), twins, alarm, power, seed=0, trials=10).p == 1
     # Of an odd number all are duplicates in one pair.
     three = pd.DataFrame({"duplicate": [True] * 3, "repeated": [False, True, True]})
@@ -295,7 +331,7 @@ def gaussian_rows(n, seed, train, held_out, held_out_queries=False):
 
 
 @pytest.mark.parametrize("trials", [19, 50, 400])
-def test_power_is_that_of_the_rule_by_which_a_set_says_copying(trials):
+def test_power_is_that_of_the_rule_by_which_a_set_is_beyond_real_ones(trials):
     rng = np.random.default_rng(1)
     train, held_out = rng.normal(size=(20, 3)), rng.normal(size=(20, 3))
     real = gaussian_rows(0, 0, train, held_out, held_out_queries=True).assign(
@@ -640,7 +676,7 @@ def test_the_audits_of_a_study_are_adjusted_together_over_the_chosen_checkpoints
     rows = {"class": "NA", "selected": [True, False, True], "score": ["flagged", "flagged", "gap"]}
     paths = [tmp_path / f"{name}.csv" for name in ("0", "1")]
     for path, p in zip(paths, ([0.01, 1e-9, 0.3], [0.02, 0.5, 0.04]), strict=True):
-        write_csv(pd.DataFrame({"generator": path.stem, **rows, "p": p, "copying": False}), path)
+        write_csv(pd.DataFrame({"generator": path.stem, **rows, "p": p, "beyond_real": False}), path)
     collect_audits([str(path) for path in paths], str(tmp_path / "all.csv"))
     found = read_scores(tmp_path / "all.csv")
     assert found["generator"].tolist() == ["0"] * 3 + ["1"] * 3

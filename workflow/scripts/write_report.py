@@ -12,6 +12,7 @@ with job(snakemake) as spec:
         duplicates=snakemake.input.duplicates or None,
         detection=snakemake.input.detection or None,
         copies=snakemake.input.copies or None,
+        audits=snakemake.input.audits or None,
         reports=snakemake.input.reports,
         kits=snakemake.input.kits,
         commit=commit(),

@@ -16,10 +16,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from synthworth import VERSION
+from synthworth.cells import read_scores
 from synthworth.contradictions import LAST
 from synthworth.detector import alarm, is_null
 from synthworth.figure_style import METRIC_NAMES
 from synthworth.files import replacing
+from synthworth.memorization.summaries import flag_counts
 from synthworth.protocols import PROTOCOLS
 from synthworth.rating_kit.page import read_questions
 from synthworth.statistics.verdict import headline
@@ -42,6 +44,7 @@ def write_report(
     duplicates: str | None,
     detection: str | None,
     copies: str | None,
+    audits: str | None,
     config: Mapping[str, Any],
     classes: Sequence[str],
     commit: str | None,
@@ -54,11 +57,11 @@ def write_report(
 
     `tables` are HTML fragments and `figures` PNG files, known by their stems; a figure's caption is the `.rst` file
     of its name beside the page's template. `verdict` (JSON), `tests` and `duplicates` (CSV) are as the statistics and
-    the data report write them; `duplicates` is None where only scores are there, and
-    `detection` (CSV of `detect_synthetic`) where no images are held out; `copies` (CSV of `flag_copies`) where they are
-    not looked for among all images. Where the page is of a `part` of a study (its title), `verdict` and `tests` are
-    None. `parts` are the titles of the parts of a study and `reports` their pages, in the same order. `kits` are the
-    folders of the rating kits.
+    the data report write them; `duplicates` is None where only scores are there, `detection` (CSV of
+    `detect_synthetic`) and `audits` (CSV of `collect_memorization`, the summaries) where no images are held out, and
+    `copies` (CSV of `flag_copies`) where they are not looked for among all images. Where the page is of a `part` of a
+    study (its title), `verdict` and `tests` are None. `parts` are the titles of the parts of a study and `reports`
+    their pages, in the same order. `kits` are the folders of the rating kits.
     """
     pictures = {Path(path).stem: Path(path) for path in figures}
     fragments = {Path(path).stem: Markup(Path(path).read_text(encoding="utf-8")) for path in tables}
@@ -99,7 +102,9 @@ def write_report(
         data_tables=[fragments[name] for name in DATA_TABLES if name in fragments],
         rated=[fragments[name] for name in RATING_TABLES if name in fragments],
         duplicates=_duplicates(duplicates),
-        copies=_copies(copies, config["memorization"]["filter_copies"] == "drop"),
+        copies=_copies(copies, audits),
+        dropped=config["memorization"]["filter_copies"] == "drop",
+        chosen_by_judges=_chosen_by_judges(config, audits),
         kits=[_kit(kit, Path(html).parent) for kit in kits],
         alarms=_alarms(detection, config["fidelity"]["detector"]["alarm"]),
         tests=_tests(pd.read_csv(tests)) if tests else "",
@@ -156,14 +161,24 @@ def _alarms(detection: str | None, threshold: float) -> list[str]:
     return [warning for name, rows in own if (warning := alarm(rows, name, threshold))]
 
 
-def _copies(path: str | None, dropped: bool) -> str:
-    """How many of all synthetic images were flagged as copies, by generator."""
-    if path is None:
-        return ""
-    flagged = pd.read_csv(path, dtype={"generator": str}, keep_default_na=False).groupby("generator", sort=False)
-    counts = ", ".join(f"{rows['flagged'].sum()} of {len(rows)} ({name})" for name, rows in flagged)
-    end = "were kept from the classifiers" if dropped else "stay in the training data"
-    return f"Of all synthetic images these were flagged as copies and {end}: {counts}."
+def _copies(flags: str | None, audits: str | None) -> list[str]:
+    """How many of all synthetic images were flagged as copies, by generator, and what such a count is worth."""
+    if flags is None or audits is None:
+        return []
+    return [
+        f"{row.Index}: {row.flagged} of {row.n:,}; so many innocent ones would give {row.innocent:.1f} "
+        f"[{row.innocent_low:.1f}, {row.innocent_high:.1f}]; of planted copies {100 * row.recall:.0f} % "
+        f"[{100 * row.recall_low:.0f}, {100 * row.recall_high:.0f}] were flagged."
+        for row in flag_counts(read_scores(flags), read_scores(audits)).itertuples()
+    ]
+
+
+def _chosen_by_judges(config: Mapping[str, Any], audits: str | None) -> bool:
+    """Whether a generator's checkpoint was chosen, among several, by the held-out images that the audit rests on."""
+    name = config["fidelity"]["selection"]
+    if audits is None or name == LAST or config["fidelity"]["metrics"][name].get("reference") != "select":
+        return False
+    return not read_scores(audits)["selected"].all()
 
 
 def _tests(tests: pd.DataFrame) -> str:

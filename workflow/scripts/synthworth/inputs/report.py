@@ -41,6 +41,8 @@ FIGURE_SCORES = {
     "figure7_accuracy_change": "cells.csv",
     "figure_effects": "comparisons.csv",
 }
+# Scores that the report tells of in words, where they are had.
+REPORT_SCORES = {"copies": "copies.csv", "audits": "memorization_summary.csv", "detection": "detection.csv"}
 # What the published scores hold: no images, no curves, no intervals.
 PUBLISHED_TABLES = [
     "table5_fid",
@@ -109,8 +111,10 @@ class ReportInputs(StudyPaths):
             "figures": [f"{self.results}/figures/{figure}.png" for figure in [*figures, *pictures]],
             "weights": [] if cached else f"{self.home}/weights/record.json",
             "duplicates": [] if cached else f"{self.results}/scores/duplicates.csv",
-            "copies": self.scores(study, "copies.csv") if self._is_had(study, "copies.csv") else [],
-            "detection": self.scores(study, "detection.csv") if self._is_had(study, "detection.csv") else [],
+            **{
+                name: self.scores(study, file) if self._is_had(study, file) else []
+                for name, file in REPORT_SCORES.items()
+            },
             "kits": self.kits if f"results/{study}" == self.parts[0] and not cached and not rated else [],
             "reports": [f"{folder}/report/index.html" for folder in self.parts] if pooled else [],
         }

@@ -30,7 +30,7 @@ from synthworth.seeds import seed as seed_of
 SUMMARY_COLUMNS = [
     *("score", "value", "low", "high", "n", "n_different"),
     *("reference", "reference_low", "reference_high", "n_reference"),
-    *("p", "copying", "power", "power_low", "power_high", "power_of", "power_copies", "power_images"),
+    *("p", "beyond_real", "power", "power_low", "power_high", "power_of", "power_copies", "power_images"),
     *FALSE_ALARMS,
 ]
 
@@ -38,8 +38,8 @@ SUMMARY_COLUMNS = [
 @dataclass(frozen=True)
 class Score:
     """A score of a set, with a 95 % interval; the same of held-out (duplicates: training) images, and the range in
-    which 95 % of as many of those lie; `p`, how often as many of those would have a score that says as much of
-    copying; and its power, without which there is no score.
+    which 95 % of as many of those lie; `p`, how often as many of those would have a score as far towards what copies
+    have; and its power, without which there is no score.
 
     As many as there are different images, `n_different`: duplicates count once, and the first of them stands for all
     (but in the score of duplicates itself). An image that is made again and again is one chance to resemble a patient.
@@ -59,8 +59,10 @@ class Score:
     power: Power
 
     @property
-    def copying(self) -> bool:
-        """Whether this score by itself, at the level of 5 %, says that the set holds copies."""
+    def beyond_real(self) -> bool:
+        """Whether this score by itself, at the level of 5 %, is beyond what real images have: `summaries.BEYOND` says
+        what that means.
+        """
         return self.p <= LEVEL
 
     def __post_init__(self) -> None:
@@ -91,7 +93,7 @@ class Audit:
             {
                 **{name: value for name, value in vars(score).items() if name in SUMMARY_COLUMNS},
                 "score": score.name,
-                "copying": score.copying,
+                "beyond_real": score.beyond_real,
                 "power": score.power.value,
                 "power_low": score.power.low,
                 "power_high": score.power.high,

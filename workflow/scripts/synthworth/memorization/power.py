@@ -89,8 +89,8 @@ class Power:
 @dataclass(frozen=True)
 class SetPower:
     """A score of a whole set: its `power`, by share in `table`; its differences from that of the held-out images in
-    sets without copies, sorted, `null`, and the one below which it says copying, `critical`; `low` and `high`, between
-    which 95 % of equally many held-out images lie; and the `degrees` of freedom of what is known of all this.
+    sets without copies, sorted, `null`, and the one below which it raises the alarm, `critical`; `low` and `high`,
+    between which 95 % of equally many held-out images lie; and the `degrees` of freedom of what is known of all this.
     """
 
     power: Power

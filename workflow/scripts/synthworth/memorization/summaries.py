@@ -10,7 +10,16 @@ SCORES = {
     "gap": "Generalisation gap",
     "duplicates": "Duplicates (share)",
 }
-# At which a score says copying: its false-alarm rate where there are no copies.
+# What is said of a set whose score is beyond that of real images. C_T and AuthPct ask whether images lie nearer to the
+# training images than held-out ones do: so do copies, and so do images that are less varied than real ones.
+BEYOND = {
+    "flagged": "copies",
+    "auth_pct": "nearer than real",
+    "c_t": "nearer than real",
+    "gap": "copies",
+    "duplicates": "repeats itself",
+}
+# At which a score is beyond: its false-alarm rate on sets of real images.
 LEVEL = 0.05
 # Of a power: how often there is an alarm without copies, its 95 % interval, and the patients or trials behind it.
 FALSE_ALARMS = ["false_alarms", "false_alarms_low", "false_alarms_high", "false_alarms_n"]
@@ -36,3 +45,29 @@ def false_alarms(rows: pd.DataFrame) -> str:
         rows[name].agg(how) for name, how in zip(FALSE_ALARMS, ("max", "min", "max", "min"), strict=True)
     )
     return f"{100 * rate:.1f} % [{100 * low:.1f}, {100 * high:.1f}] ({n:.0f} patients)"
+
+
+def flag_counts(flags: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """How many of all images of a generator are flagged, beside what there is to expect: a row per generator, by name.
+
+    `flags` is a row per image (`flagging.flag_shard`), and `summary` the audits' (`collecting.collect_audits`):
+    KeyError where it lacks a class of a generator. Columns: `flagged` of `n` images; `innocent`, how many flags as many
+    real images of new patients would give: the false-alarm rate of each class times its images, summed, with the sums
+    of the ends of the rates' 95 % intervals, `innocent_low` and `innocent_high`; `recall`, the share of planted copies
+    that is flagged, in [0, 1], the mean over images, with the widest of the classes' intervals, `recall_low` and
+    `recall_high`.
+    """
+    names = ["generator", "class"]
+    counts = flags.groupby(names, sort=False)["flagged"].agg(flagged="sum", n="count")
+    audited = summary[(summary["score"] == "flagged") & summary["selected"].eq(True)]
+    audited = audited.set_index(names).loc[counts.index]
+    counts["innocent"] = audited["false_alarms"] * counts["n"]
+    counts["innocent_low"] = audited["false_alarms_low"] * counts["n"]
+    counts["innocent_high"] = audited["false_alarms_high"] * counts["n"]
+    counts["recall"] = audited["power"] * counts["n"]
+    totals, recalls = counts.groupby("generator").sum(), audited.groupby("generator")
+    return totals.assign(
+        recall=totals["recall"] / totals["n"],
+        recall_low=recalls["power_low"].min(),
+        recall_high=recalls["power_high"].max(),
+    )

@@ -1,9 +1,12 @@
 """Tables of what scores can hide: images of the wrong class, images that give away their origin, blind metrics."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import pandas as pd
 
 from synthworth.detector import ALL, is_null
-from synthworth.memorization.summaries import LEVEL, SCORES, false_alarms
+from synthworth.memorization.summaries import BEYOND, LEVEL, SCORES, false_alarms
 from synthworth.tables.layout import Table, grid, number, span
 
 
@@ -52,7 +55,7 @@ def memorization(scores: pd.DataFrame, baseline: str) -> Table:
     """The audit's scores of the chosen checkpoints, each beside what real images have, and its power."""
     chosen = scores[scores["selected"].eq(True)]
     text = [
-        f"{_number(row.value)} [{_number(row.low)}, {_number(row.high)}]{_copying(row.p, row.p_adjusted)}; "
+        f"{_number(row.value)} [{_number(row.low)}, {_number(row.high)}]{_beyond(row)}; "
         f"real {_number(row.reference_low)} to {_number(row.reference_high)}; power {100 * row.power:.0f} %"
         for row in chosen.itertuples()
     ]
@@ -66,9 +69,11 @@ def memorization(scores: pd.DataFrame, baseline: str) -> Table:
         f"power, the share that it finds of planted ones ({powers}).",
         f"So many of those are flagged where real images of new patients are in at most, with the interval: {alarms}. "
         "Few patients vouch for no low rate.",
-        f"`copies`: beyond what real images have, at 5 % over all {len(chosen)} scores together (after Holm). "
-        f"`copies?`: at 5 % by itself, as {LEVEL * len(chosen):.1f} of so many would be by chance, and as power is "
-        "told. A score of little power says nothing when it finds nothing.",
+        f"{_words(chosen['score'].unique())}: beyond what real images have, at 5 % over all {len(chosen)} scores "
+        f"together (after Holm). With `?`: at 5 % by itself, as {LEVEL * len(chosen):.1f} of so many would be by "
+        "chance, and as power is told. A score of little power says nothing when it finds nothing.",
+        "Nearer to the training images than real ones lie copies, but also images that are less varied than real ones: "
+        "where neither flags nor gap say `copies`, it is no evidence of any.",
     ]
     caption = "Does a generator copy its training images?"
     return Table(frame, caption, remarks if len(frame) else [], "Class")
@@ -81,10 +86,18 @@ def _planted(scores: pd.DataFrame) -> str:
     return f"{told} ({span(scores['power_copies'])} of {span(scores['power_images'])} images)"
 
 
-def _copying(p: float, adjusted: float) -> str:
-    if adjusted <= LEVEL:
-        return "; copies"
-    return "; copies?" if p <= LEVEL else ""
+def _words(scores: Iterable[str]) -> str:
+    """What is said of scores that are beyond real ones, each time with the scores of which it is said."""
+    told: dict[str, list[str]] = {}
+    for score in scores:
+        told.setdefault(BEYOND[score], []).append(SCORES[score])
+    return "; ".join(f"`{word}` ({', '.join(names)})" for word, names in told.items())
+
+
+def _beyond(row: Any) -> str:
+    if row.p_adjusted <= LEVEL:
+        return f"; {BEYOND[row.score]}"
+    return f"; {BEYOND[row.score]}?" if row.p <= LEVEL else ""
 
 
 def _number(value: float) -> str:
