@@ -110,7 +110,7 @@ def test_a_larger_dose_leaves_a_kit_as_it_is_but_of_images_that_someone_else_mad
 
     def made_of(doses, generator):
         study = paper(generators=own, arms={"baseline": {}, "arm": {"generator": generator, "per_class": doses}})
-        single = SimpleNamespace(mode="single")
+        single = SimpleNamespace(study=study.name, mode="single")
         return Inputs(study).rated(single), Specs(study).make_rating_kit(single)
 
     # Of the smaller dose, too, the whole shard is there to draw from.

@@ -18,9 +18,9 @@ def compare_groups(values: np.ndarray, groups: np.ndarray) -> pd.DataFrame:
 
     `values` float [n], finite; `groups` str [n]. One row `kruskal_wallis` (group_1 `all`; statistic H, its p; n_1
     all values), then a row `dunn_bonferroni` per pair of groups, sorted by name (statistic NaN; p adjusted, in [0, 1]).
-    `surplus` of a pair says which has the higher values: group_1 where it is above 0. Here it is the difference of the
-    mean ranks among all values, which Dunn's test is of; NaN over groups. Ties are corrected for. Where a test says nothing its numbers are NaN and `reason` says why: `fewer than two groups`
-    or `all values are equal`; `reason` is empty else.
+    `surplus` of a pair is above 0 where group_1 has the higher values: here the difference of the mean ranks among all
+    values, which Dunn's test is of. Ties are corrected for. Where a test says nothing its numbers are NaN and `reason`
+    says why: `fewer than two groups` or `all values are equal`; `reason` is empty else.
     """
     names = sorted(set(groups))
     samples = [values[groups == name] for name in names]
@@ -47,8 +47,9 @@ def compare_groups_within(values: np.ndarray, groups: np.ndarray, strata: np.nda
     What a whole stratum has in common, such as a class that looks better in all its images, counts for no group.
     Arguments and rows as of `compare_groups`; `strata` str [n]. A row `van_elteren` (statistic chi-squared, p), then
     a row `van_elteren_bonferroni` per pair, for which the two groups alone are ranked (statistic chi-squared with one
-    degree of freedom; p adjusted; `surplus` of the ranks of group_1 within strata over what they would be by chance,
-    as the test weighs them: means over all strata may say the opposite where the strata's shares differ). A further reason: `no stratum in which groups can be told apart`.
+    degree of freedom; p adjusted). `surplus` of a pair is that of the scores of group_1 over their expectation; where
+    strata have other shares of the groups, means over all values may say the opposite. A further reason: `no stratum
+    in which groups can be told apart`.
     """
     names = sorted(set(groups))
     statistic, _, p, reason = _van_elteren(values, groups, strata)
