@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -89,6 +90,17 @@ def test_the_report_holds_its_figures_and_its_answer(finished):
     assert "drawn phantoms, no patients" in report
     assert report.count("data:image/png;base64,") == 13
     assert "http" not in report.replace("http-equiv", "")
+
+
+def test_the_report_links_a_kit_that_is_there_in_full(finished):
+    report = finished / "results" / "tiny" / "report" / "index.html"
+    links = re.findall(r'href="([^"#]*/kit/index\.html)"', report.read_text())
+    assert links == ["../assessment/single/kit/index.html"]
+    page = report.parent / links[0]
+    assert (page.parent / "key.sealed").stat().st_size > 100
+    names = re.findall(r"images/[0-9a-f]{16}\.png", page.read_text())
+    assert names
+    assert all((page.parent / name).is_file() for name in names)
 
 
 def test_progress_of_long_jobs_and_provenance_stand_in_the_logs(finished):

@@ -9,6 +9,7 @@ import yaml
 
 from synthworth.config import compose
 from synthworth.inputs import Inputs
+from synthworth.specs import Specs
 from synthworth.study import Study
 
 HOUSE = Path(__file__).parents[1]
@@ -102,6 +103,20 @@ def test_a_kit_has_images_that_someone_else_made_and_one_training_of_each_genera
         "synthesis/theirs/healthy/images-0-4.parquet",
         "synthesis/theirs/healthy/images-5-39.parquet",
     }
+
+
+def test_a_larger_dose_leaves_a_kit_as_it_is_but_of_images_that_someone_else_made(paper):
+    own = {"ddpm": {}, "theirs": {"method": "folder", "images": "tests"}}
+
+    def made_of(doses, generator):
+        study = paper(generators=own, arms={"baseline": {}, "arm": {"generator": generator, "per_class": doses}})
+        single = SimpleNamespace(study=study.name, mode="single")
+        return Inputs(study).rated(single), Specs(study).make_rating_kit(single)
+
+    # Of the smaller dose, too, the whole shard is there to draw from.
+    assert made_of([10], "ddpm") == made_of([10, 1000], "ddpm")
+    assert made_of([10], "ddpm")[0]["shards"][0].endswith("images-0-249.parquet")
+    assert made_of([10], "theirs") != made_of([10, 1000], "theirs")
 
 
 def test_the_report_has_kits_until_there_are_ratings(of, tmp_path):

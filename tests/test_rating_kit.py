@@ -3,6 +3,7 @@
 import hashlib
 import re
 import struct
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -184,6 +185,21 @@ def test_a_kit_is_made_again_bit_for_bit_and_is_another_one_with_other_pixels(in
     other = make_kit(tmp_path / "c", inputs | {"real_images": tmp_path / "other.npy"}, "single")
     assert set(other["kit"]).isdisjoint(key["kit"])
     assert other[["item", "source", "identity"]].equals(key[["item", "source", "identity"]])
+
+
+def test_of_all_its_images_a_kit_holds_those_of_one_shard_in_memory(tmp_path):
+    real = {name: noise(20, 128, 3, seed=place) for place, name in enumerate(LABELS)}
+    shards = {f"gan-{number}": {name: noise(20, 128, 3) for name in LABELS} for number in range(10)}
+    inputs = write_images(tmp_path, real, shards)
+    tracemalloc.start()
+    key = make_kit(tmp_path, inputs, "single", images=20, size=128)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    image = 128 * 128 * 3
+    assert len(key) > 450
+    # Noise is as large encoded as decoded. Those of one shard are there as files, as images and as one array.
+    assert peak < 5 * 20 * image
+    assert sorted(path.name for path in (tmp_path / "kit").iterdir()) == ["images", "index.html", "key.sealed"]
 
 
 def test_pairs_without_real_images_of_a_class_are_refused(tmp_path):

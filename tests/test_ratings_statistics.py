@@ -378,6 +378,20 @@ def test_ratings_are_correlated_with_the_chosen_checkpoints_and_the_arms_that_co
     assert spearman.loc[("fid", "cells"), "value"] == pytest.approx(expected)
 
 
+def test_of_preferences_correlations_are_as_of_all_other_ratings():
+    # How much better the real image is: the gan, whose FID and effects are the best, comes closest.
+    effects = {"gan": -2.0, "ddpm": -0.5, "lora": 2.0}
+    key = make_key("pair", GENERATORS, CLASSES, images=8)
+    rows = joined(read(key, effects=effects, spread=0.3), keys=[key])
+    means = image_means(rows).groupby("source")["value"].mean()
+    assert means["gan"] < means["ddpm"] < means["lora"]
+    arms = {f"{name}+1": name for name in GENERATORS}
+    scores = fidelity({"gan": 10, "ddpm": 20, "lora": 30})
+    found = rating_correlations(rows, scores, comparisons({"gan": 2, "ddpm": 1, "lora": 0}), arms, seed=1)
+    found = of(found, score="preference", over="generators", coefficient="spearman").set_index("against")["value"]
+    assert dict(found) == {"fid": pytest.approx(-1), "utility": pytest.approx(1)}
+
+
 def test_trainings_of_one_generator_have_one_utility():
     key = make_key("single", ["gan", "gan.seed-2", "ddpm", "lora"], CLASSES, images=4)
     rows = joined(read(key, effects={"gan": 2, "gan.seed-2": 2, "ddpm": 0, "lora": -2}, spread=0.1), keys=[key])

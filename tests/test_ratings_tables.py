@@ -10,6 +10,7 @@ from readers import joined, make_key, read
 
 from synthworth.figure_style import GREY
 from synthworth.inputs.report import TABLE_SCORES
+from synthworth.ratings.comparisons import rating_tests
 from synthworth.ratings.examples import choose_examples, draw_examples
 from synthworth.ratings.figure import MEDIAN_COLOUR, WIDEST, figure6_ratings
 from synthworth.ratings.outputs import write_comparisons, write_correlations, write_preferences, write_summary
@@ -101,7 +102,18 @@ def test_readers_are_counted_by_what_they_were_asked(scores, tmp_path):
     assert frame.loc[(pair, "B"), "Preference"] == "48 of 52"
 
 
-def test_differing_pairs_stand_by_their_means(scores, tmp_path):
+def test_an_item_that_was_shown_again_counts_with_any_of_its_scores(rows, tmp_path):
+    again, last = rows["repeats"] != "", rows["item"] == rows.loc[rows["mode"] == "single", "item"].max()
+    # Of the six one has quality alone, and one neither.
+    plausible, first = rows["score"] == "plausibility", rows["item"] == "061"
+    gone = again & (rows["mode"] == "single") & ((plausible & first) | last)
+    rows.assign(value=rows["value"].mask(gone)).to_csv(tmp_path / "rows.csv", index=False)
+    frame, _ = render("rating_readers", tmp_path / "rows.csv", tmp_path)
+    row = frame[(frame["Reader"] == "A") & (frame["Kit"].str.startswith("single"))].iloc[0]
+    assert list(row[["Quality", "Plausibility", "Shown again"]]) == ["65 of 66", "64 of 66", "5 of 6"]
+
+
+def test_differing_pairs_have_the_better_one_first(scores, tmp_path):
     frame, _ = render("rating_tests", scores / "rating_tests.csv", tmp_path)
     row = frame[(frame["Score"] == "Quality") & (frame["Test"] == "van Elteren, within classes")].iloc[0]
     assert row["Over"] == "generators"
@@ -112,6 +124,47 @@ def test_differing_pairs_stand_by_their_means(scores, tmp_path):
     differing = {tuple(pair) for pair in found.loc[found["p"] < 0.05, ["group_1", "group_2"]].to_numpy()}
     assert differing == {("ddpm", "lora"), ("gan", "lora")}
     assert sorted(row["Pairs that differ"].split("; ")) == ["ddpm > lora", "gan > lora"]
+
+
+def of_incomplete_kits(score="quality", better=1.0):
+    """Rows of one reader, to whom ddpm is better by `better` in both classes, and who rated it mostly on the class that
+    looks worse in all hands."""
+    key = make_key("pair" if score == "preference" else "single", ["gan", "ddpm"], CLASSES, images=30)
+    rows = joined(read(key), keys=[key])
+    rows = rows[rows["score"] == score]
+    place = rows["identity"].str.split("/").str[1].astype(int)
+    base = rows["class"].map({"viral": 3.7, "healthy": 1.3}) + better * (rows["source"] == "ddpm")
+    low = np.floor(base)
+    mostly = {("ddpm", "healthy"), ("gan", "viral")}
+    asked = [30 if pair in mostly else 8 for pair in zip(rows["source"], rows["class"], strict=True)]
+    values = (low + (place % 10 < 10 * (base - low).round(1))).where(place < asked)
+    return rows.assign(value=values)
+
+
+def stratified_row(rows, folder):
+    rating_tests(rows).to_csv(folder / "scores.csv", index=False)
+    frame, text = render("rating_tests", folder / "scores.csv", folder)
+    return frame[frame["Test"] == "van Elteren, within classes"].iloc[0], text
+
+
+def test_within_classes_the_winner_is_that_of_the_classes_whatever_the_means_say(tmp_path):
+    rows = of_incomplete_kits()
+    means = rows.pivot_table(index="class", columns="source", values="value")
+    assert (means["ddpm"] > means["gan"] + 0.7).all()
+    assert rows.groupby("source")["value"].mean().idxmax() == "gan"
+    row, _ = stratified_row(rows, tmp_path)
+    assert (row["p"], row["Pairs that differ"]) == ("< 0.001", "ddpm > gan")
+    tests = pd.read_csv(tmp_path / "scores.csv")
+    within = tests["stratified_by"].notna()
+    assert set(tests.loc[within, "test"]) == {"van_elteren", "van_elteren_bonferroni"}
+    assert tests.loc[within, ["mean_1", "mean_2"]].isna().all(axis=None)
+    assert tests.loc[~within, "mean_1"].notna().all()
+
+
+def test_of_preferences_the_generator_that_wins_less_for_the_real_image_is_the_better(tmp_path):
+    row, text = stratified_row(of_incomplete_kits("preference", better=-1.0), tmp_path)
+    assert row["Pairs that differ"] == "ddpm > gan"
+    assert "Preference is turned round" in text
 
 
 def test_agreement_says_where_there_is_none(scores, tmp_path):

@@ -1,5 +1,6 @@
 """Ratings in the workflow: which jobs they bring, where scores are cached, from files to tables through the rules."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from synthworth.config import compose
 from synthworth.errors import StudyError
 from synthworth.inputs import Inputs
 from synthworth.inputs.report import TABLE_SCORES
+from synthworth.report import write_report
 from synthworth.specs import Specs
 from synthworth.study import Study
 
@@ -114,6 +116,14 @@ def test_utility_is_of_arms_that_add_images_and_change_nothing_else(inputs):
     )
 
 
+def page_of(path, tables, figures):
+    """The report of these tables and figures: that of a part, which needs no verdict."""
+    config = compose(*(yaml.safe_load((HOUSE / name).read_text()) for name in ("config/config.yaml", TINY)))
+    others = dict.fromkeys(["verdict", "tests", "duplicates", "detection", "copies", "commit"])
+    write_report(str(path), tables=tables, figures=figures, config=config, classes=["a"], part="fold 1", **others)
+    return path.read_text()
+
+
 def test_from_readers_files_to_tables_and_figures(tmp_path):
     house = copy_house(tmp_path / "house")
     key = make_key("single", ["ddpm"], ["healthy", "viral"], images=6, real=4, repeats=3)
@@ -144,6 +154,20 @@ def test_from_readers_files_to_tables_and_figures(tmp_path):
     jobs = {rule for rule, _, _ in planned_files(house, *arguments)}
     assert {"read_ratings", "summarise_ratings", "compare_ratings", "correlate_ratings", "draw_rating_examples"} <= jobs
     assert "summarise_preferences" not in jobs
+
+    # The report has a section of all that was made of them.
+    fragments = [str(house / f"results/tiny/tables/{name}.html") for name in tables]
+    figures = [str(house / target) for target in targets if target.endswith(".png")]
+    page = page_of(tmp_path / "page.html", fragments, figures)
+    section = page.split('<h2 id="readers">What do readers say?</h2>')[1].split("<h2")[0]
+    assert "Readers saw the images" in section
+    captions = [re.search("<caption>(.*?)</caption>", Path(path).read_text())[1] for path in fragments]
+    assert len(captions) == len(set(captions)) == 6
+    assert all(caption in section for caption in captions)
+    assert section.count("data:image/png;base64,") == 2
+    assert "No reader has rated" not in page
+    assert 'href="#readers"' in page
+    assert "What do readers say?" not in page_of(tmp_path / "page.html", [], [])
 
     # A reader's slip stops the study with its place.
     text = (house / "a.csv").read_text().splitlines()

@@ -27,6 +27,8 @@ def test_rank_tests_are_those_of_scipy_and_scikit_posthocs():
     ]
     for row in pairs.itertuples():
         assert row.p == dunn.loc[row.group_1, row.group_2]
+        of_ranks = long["value"].rank().groupby(long["group"]).mean()
+        assert row.surplus == pytest.approx(of_ranks[row.group_1] - of_ranks[row.group_2])
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,7 @@ def test_pairs_are_van_elterens_test_of_the_two_groups_alone():
             surplus += (ranks[: len(x)].sum() - len(x) * (n + 1) / 2) / (n + 1)
             variance += len(x) * len(y) / (n * (n - 1)) * np.sum((ranks - (n + 1) / 2) ** 2) / (n + 1) ** 2
         assert row.statistic == pytest.approx(surplus**2 / variance, rel=1e-9)
+        assert row.surplus == pytest.approx(surplus, rel=1e-9)
         assert row.p == pytest.approx(min(1, 3 * stats.chi2.sf(surplus**2 / variance, 1)), rel=1e-9)
     assert list(frame["test"]) == ["van_elteren", *["van_elteren_bonferroni"] * 3]
 

@@ -12,6 +12,9 @@ class AssessmentInputs(StudyPaths):
     def rated(self, wildcards: Any) -> dict[str, Any]:
         """The images that a kit may show: real ones that no generator saw, where such are held out, and the shards with
         the first synthetic ones of each class. Of a generator that is trained several times, those of the first.
+
+        Shards count whole, also where the arms take a part of one: so a kit stays the one that readers have when an arm
+        with a larger dose comes in.
         """
         split = "select" if "select" in self.study.splits else "train"
         return {

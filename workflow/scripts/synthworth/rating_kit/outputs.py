@@ -47,7 +47,7 @@ def make_rating_kit(
     rows = draw(mode, candidates, images, real_share, repeat_share, seed)
     with replacing(key) as temporary_key, replacing(kit) as folder:
         (folder / "images").mkdir(parents=True)
-        pixels = read_pixels(rows, [real_images, *shards], size)
+        pixels = read_pixels(rows, [real_images, *shards], size, folder.parent)
         names = zip(pixels, rows["item"], rows["side"], strict=True)
         rows["file"] = [f"images/{write_image(folder / 'images', image, [seed, *name])}" for image, *name in names]
         if mode != "prompt":

@@ -7,7 +7,7 @@ from synthworth.ratings.summaries import image_means
 from synthworth.statistics.groups import compare_groups, compare_groups_within
 
 COLUMNS = ["score", "factor", "stratified_by", "test", "group_1", "group_2", "n_1", "n_2", "mean_1", "mean_2"]
-COLUMNS += ["statistic", "p", "reason"]
+COLUMNS += ["statistic", "surplus", "p", "reason"]
 
 
 def rating_tests(rows: pd.DataFrame) -> pd.DataFrame:
@@ -27,6 +27,6 @@ def rating_tests(rows: pd.DataFrame) -> pd.DataFrame:
             plain = compare_groups(values, names[factor]).assign(stratified_by="")
             within = compare_groups_within(values, names[factor], names[other]).assign(stratified_by=other)
             of_group = {ALL: values.mean()} | pd.Series(values).groupby(names[factor]).mean().to_dict()
-            both = pd.concat([plain, within]).assign(score=score, factor=factor)
-            frames.append(both.assign(mean_1=both["group_1"].map(of_group), mean_2=both["group_2"].map(of_group)))
+            plain = plain.assign(mean_1=plain["group_1"].map(of_group), mean_2=plain["group_2"].map(of_group))
+            frames.append(pd.concat([plain, within]).assign(score=score, factor=factor))
     return pd.concat([pd.DataFrame(columns=COLUMNS), *frames], ignore_index=True)[COLUMNS]

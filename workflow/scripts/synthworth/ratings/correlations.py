@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from synthworth.ratings.scales import ALL, REAL
+from synthworth.ratings.scales import ALL, FOR_REAL, REAL
 from synthworth.ratings.summaries import image_means
 from synthworth.replicates import original
 
@@ -31,7 +31,9 @@ def rating_correlations(
     With each metric of `fidelity` (as `fidelity.csv`, the selected checkpoints) over the cells generator x class
     (`cells`) and over generators, whose values are means over classes; with `utility` over generators: the mean effect
     of their arms in `comparisons` (as `comparisons.csv`, pooled over classifiers), of which `arms` names those that
-    count with their generators. Ratings are means over images, each image the mean of its readers.
+    count with their generators. Ratings are means over images, each image the mean of its readers. Of
+    `preference`, which is positive where the real image won, the opposite is taken: as all other ratings, it then is
+    the higher, the better readers find the generator.
 
     `p` is two-sided, from arrangements of whole generators: their cells come from one model, or one recipe, and do not
     count as independent. All arrangements of up to seven generators, else as many random ones, from `seed`. `n` counts
@@ -41,7 +43,7 @@ def rating_correlations(
     means = means[means["source"] != REAL]
     found = []
     for score, own in means.groupby("score", sort=False):
-        table = own.pivot_table(index="source", columns="class", values="value")
+        table = own.pivot_table(index="source", columns="class", values="value") * (-1 if score in FOR_REAL else 1)
         for names, other in _metrics(fidelity):
             for over in (CELLS, GENERATORS):
                 found += _rows({"score": score, **names, "over": over}, *_matched(table, other, over), seed)

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from synthworth.figure_style import metric_label
-from synthworth.ratings.scales import ALL, REAL
+from synthworth.ratings.scales import ALL, FOR_REAL, REAL
 from synthworth.tables.layout import Table, grid, mean_and_sd, p_value, span
 
 REAL_ROW, ALL_ROW, READERS_ROW = "real images", "all generators", "all readers"
@@ -59,8 +59,9 @@ def rating_readers(rows: pd.DataFrame) -> Table:
         line = {"Kit": f"{mode} {kit}", "Reader": reader}
         for score, asked in own.groupby("score", sort=False):
             line[score.capitalize()] = _of(asked["value"].notna().sum(), len(asked))
-            again = asked[asked["repeats"] != ""]
-            line["Shown again"] = _of(again["value"].notna().sum(), len(again))
+        # An item counts with any of its scores.
+        again = own[own["repeats"] != ""].groupby("item")["value"].count()
+        line["Shown again"] = _of((again > 0).sum(), len(again))
         seconds = own.drop_duplicates("item")["seconds"]
         line["Seconds per item (median)"] = "" if seconds.isna().all() else f"{seconds.median():.0f}"
         found.append(line)
@@ -94,7 +95,9 @@ def rating_tests(tests: pd.DataFrame) -> Table:
         "Of synthetic images; of several readers an image has the mean, so that n counts images. Kruskal–Wallis and "
         "Dunn–Bonferroni are the paper's. Van Elteren's test ranks images within each class (or generator) alone: a "
         "generator that was rated on more images of a class that all draw well gains nothing by it.",
-        f"Pairs that differ: p < {LEVEL} after Bonferroni, by their means; all p: scores/rating_tests.csv.",
+        f"Pairs that differ: p < {LEVEL} after Bonferroni, the one with the higher ranks first: within classes, of the "
+        "ranks there, whatever the means over all classes say. Preference is turned round, so that the first one is "
+        "again the better. All p: scores/rating_tests.csv.",
     ]
     return Table(frame.reset_index(drop=True), "Do ratings differ?", remarks, "Score")
 
@@ -193,8 +196,10 @@ def rating_correlations(correlations: pd.DataFrame) -> Table:
     if (frame["Why there is no number"] == "").all():
         frame = frame.drop(columns="Why there is no number")
     remarks = [
-        "Rank correlations of mean ratings; for FID and KID lower is nearer to real images, so that a metric which "
-        "sees what readers see is negative. Utility: the mean effect of the generator's arms on classifiers.",
+        "Rank correlations of mean ratings, which are the higher, the better readers find a generator; preference is "
+        "turned round for that, to be positive where the synthetic image won. For FID and KID lower is nearer to real "
+        "images, so that of them one which sees what readers see is negative. Utility: the mean effect of the "
+        "generator's arms on classifiers; if it follows what readers see, positive.",
         "p: two-sided, from arrangements of whole generators, for the classes of one do not count as independent. Of "
         "few generators no small p can come: of three none below 0.33, of five none below 0.017.",
     ]
@@ -222,7 +227,7 @@ def _of(rated: int, asked: int) -> str:
 
 
 def _pairs_that_differ(pairs: pd.DataFrame, omnibus: tuple) -> str:
-    """`none`, or the names of those that do, the one with the higher mean first."""
+    """`none`, or the names of those that do, the better one first."""
     own = pairs[
         (pairs["score"] == omnibus.score)
         & (pairs["factor"] == omnibus.factor)
@@ -230,14 +235,13 @@ def _pairs_that_differ(pairs: pd.DataFrame, omnibus: tuple) -> str:
     ]
     if omnibus.reason:
         return omnibus.reason
-    differ = own[own["p"] < LEVEL]
     worse: dict[str, list[str]] = {}
-    means = {}
-    for row in differ.itertuples():
-        means |= {row.group_1: row.mean_1, row.group_2: row.mean_2}
-        better, other = sorted((row.group_1, row.group_2), key=means.get, reverse=True)
+    for row in own[own["p"] < LEVEL].itertuples():
+        first_is_better = (row.surplus > 0) != (row.score in FOR_REAL)
+        better, other = (row.group_1, row.group_2) if first_is_better else (row.group_2, row.group_1)
         worse.setdefault(better, []).append(other)
-    order = sorted(means, key=means.get, reverse=True)
+    # Those that are better than most come first.
+    order = sorted({*own["group_1"], *own["group_2"]}, key=lambda name: (-len(worse.get(name, [])), name))
     lines = [f"{name} > {', '.join(sorted(worse[name], key=order.index))}" for name in order if name in worse]
     return "; ".join(lines) or "none"
 
