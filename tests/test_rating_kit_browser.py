@@ -325,14 +325,14 @@ def test_readers_of_one_browser_have_ratings_of_their_own_and_can_delete_them(br
         texts = page.locator("#saved li span").all_inner_texts()
         assert [text.split(" of")[0] for text in texts] == ["A: 1", "B: 2"]
         # Enter that is held down on "Delete" confirms nothing.
-        page.get_by_label("Delete the ratings of A").focus()
+        page.get_by_label("Delete the ratings of A", exact=True).focus()
         for _ in range(3):
             page.keyboard.down("Enter")
         assert page.locator("#sure").is_visible()
         page.keyboard.up("Enter")
-        page.click("text=Keep")
+        page.locator("#sure").get_by_text("Keep").click()
         assert page.locator("#saved li").count() == 2
-        page.get_by_label("Delete the ratings of A").click()
+        page.get_by_label("Delete the ratings of A", exact=True).click()
         page.locator("#sure button[value=delete]").click()
         page.wait_for_function("() => document.querySelectorAll('#saved li').length === 1")
         page.get_by_label("Resume as B").click()
@@ -486,7 +486,7 @@ def test_what_only_memory_holds_is_told_and_outlives_a_second_window(browser, ki
             page.keyboard.press("1")
             wait_for(page, place + 1)
         assert page.get_by_role("alert").count() == 0
-        page.evaluate(f"window.setItem = Storage.prototype.setItem; {FULL}")
+        page.evaluate(f"() => {{ window.setItem = Storage.prototype.setItem; {FULL} }}")
         page.keyboard.press("2")
         wait_for(page, 4)
         assert page.get_by_role("alert").is_visible()
@@ -501,7 +501,7 @@ def test_what_only_memory_holds_is_told_and_outlives_a_second_window(browser, ki
         wait_for(page, 5)
         assert export(page)[-1]["agreement"].tolist() == ["-2", "-2", "-1", "0"]
         # With room again it does not overwrite what the other window kept.
-        page.evaluate("Storage.prototype.setItem = window.setItem")
+        page.evaluate("() => { Storage.prototype.setItem = window.setItem; }")
         page.keyboard.press("4")
         wait_for(page, 6)
         assert page.get_by_role("alert").is_visible()
@@ -511,11 +511,11 @@ def test_what_only_memory_holds_is_told_and_outlives_a_second_window(browser, ki
 def test_ratings_are_kept_again_once_there_is_room(browser, kits):
     with opened(browser, kits["prompt"] / "kit") as (page, _):
         begin(page)
-        page.evaluate(f"window.setItem = Storage.prototype.setItem; {FULL}")
+        page.evaluate(f"() => {{ window.setItem = Storage.prototype.setItem; {FULL} }}")
         page.keyboard.press("2")
         wait_for(page, 2)
         assert page.get_by_role("alert").is_visible()
-        page.evaluate("Storage.prototype.setItem = window.setItem")
+        page.evaluate("() => { Storage.prototype.setItem = window.setItem; }")
         page.keyboard.press("2")
         wait_for(page, 3)
         assert page.get_by_role("alert").count() == 0
