@@ -322,6 +322,7 @@ def test_readers_of_one_browser_have_ratings_of_their_own_and_can_delete_them(br
                 wait_for(page, place)
                 page.keyboard.press(digit)
             page.reload()
+        page.locator("#saved li").nth(1).wait_for()
         texts = page.locator("#saved li span").all_inner_texts()
         assert [text.split(" of")[0] for text in texts] == ["A: 1", "B: 2"]
         # Enter that is held down on "Delete" confirms nothing.
