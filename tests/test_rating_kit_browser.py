@@ -19,6 +19,8 @@ from rating_kits import LABELS, make_kit, noise, phantoms, write_images
 
 from synthworth.rating_kit.page import read_questions
 from synthworth.rating_kit.seal import unseal
+from synthworth.ratings.exports import read_export
+from synthworth.ratings.joining import join_ratings
 
 SIZE = 256
 FLAGS = [
@@ -58,11 +60,15 @@ def kits(tmp_path_factory):
 
 
 @contextmanager
-def opened(browser, address, **settings):
-    """A page in a browser of its own, and all requests that it made; errors of its script fail the test."""
+def opened(browser, address, script="", **settings):
+    """A page in a browser of its own, and all requests that it made; errors of its script fail the test.
+
+    `script` runs before the page's own.
+    """
     context = browser.new_context(**{"viewport": DESKTOP} | settings)
     requests, errors = [], []
     context.on("request", lambda request: requests.append(request.url))
+    context.add_init_script(script)
     page = context.new_page()
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -85,9 +91,11 @@ def wait_for(page, place):
 
 
 def export(page, act=lambda page: page.keyboard.press("e")):
+    """(name, path, table) of the file that the page exports."""
     with page.expect_download() as download:
         act(page)
-    return download.value.suggested_filename, pd.read_csv(download.value.path(), dtype=str, keep_default_na=False)
+    path = download.value.path()
+    return download.value.suggested_filename, path, pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def assert_shown(page, frame, file):
@@ -129,7 +137,8 @@ def test_a_reader_rates_a_whole_kit_by_keyboard(browser, kits, mode, tmp_path):
                 page.keyboard.press(str(digit))
                 typed.setdefault(score["name"], {})[item] = str(score["options"][digit - 1]["value"])
         assert page.locator("#why").inner_text() == "Done"
-        name, table = export(page, lambda page: page.click("#save"))
+        name, path, table = export(page, lambda page: page.click("#save"))
+        joined = join_ratings([read_export(path)], {key["kit"][0]: key})
         assert {url.split("?")[0] for url in requests if not url.startswith("blob:")} <= {
             f"file://{path}" for path in (kits[mode] / "kit").rglob("*")
         }
@@ -144,6 +153,14 @@ def test_a_reader_rates_a_whole_kit_by_keyboard(browser, kits, mode, tmp_path):
     for column, values in typed.items():
         assert dict(zip(table["item"], table[column], strict=True)) == values
     assert (table["seconds"].astype(float) < 60).all()
+    # The study reads what was typed; a preference counts towards the real image.
+    real_on_right = set(key.loc[(key["source"] == "real") & (key["side"] == "right"), "item"])
+    assert set(joined["reader"]) == {READER}
+    assert list(dict.fromkeys(joined["score"])) == list(typed)
+    for row in joined.itertuples():
+        sign = -1 if mode == "pair" and row.item not in real_on_right else 1
+        assert row.value == sign * int(typed[row.score][row.item])
+    assert len(joined) == len(items) * len(typed)
 
 
 def test_single_scores_span_the_paper_s_scales_and_others_those_of_roentgen():
@@ -211,7 +228,7 @@ def test_ratings_can_be_mended_skipped_and_exported_at_any_time(browser, kits):
         wait_for(page, 3)
         page.keyboard.press("q")
         page.keyboard.press("2")
-        _, table = export(page)
+        *_, table = export(page)
         found = table.set_index("item")[["quality", "plausibility"]].to_numpy().tolist()
         assert found == [["1", "3"], ["", "2"]]
         assert [int(item) for item in table["item"]] == [1, 3]
@@ -242,19 +259,58 @@ def test_leaving_warns_of_ratings_that_are_not_exported(browser, kits):
         assert warnings == ["beforeunload"]
 
 
+# An hour passes on the page's clock with each call of `later`.
+LATER = """const now = performance.now.bind(performance);
+let ahead = 0;
+performance.now = () => now() + ahead;
+window.later = () => (ahead += 3600e3);"""
+
+
 def test_a_break_hides_the_images_and_counts_no_time(browser, kits):
-    with opened(browser, kits["prompt"] / "kit") as (page, _):
+    with opened(browser, kits["prompt"] / "kit", script=LATER) as (page, _):
         begin(page)
         page.keyboard.press("p")
         assert not page.locator(".frame").is_visible()
         page.keyboard.press("3")
-        page.wait_for_timeout(700)
+        page.evaluate("later()")
         page.keyboard.press("Enter")
         wait_for(page, 1)
         page.keyboard.press("3")
-        _, table = export(page)
+        *_, table = export(page)
         assert table["agreement"].tolist() == ["0"]
-        assert float(table["seconds"][0]) < 0.6
+        assert float(table["seconds"][0]) < 600
+
+
+def test_overview_and_help_count_no_time_and_what_is_looked_at_after_them_does(browser, kits):
+    def seconds(page):
+        return page.evaluate("spend() ?? ratings.seconds[kit.items[place].item]")
+
+    with opened(browser, kits["prompt"] / "kit", script=LATER) as (page, _):
+        begin(page)
+        for key in "oh":
+            page.keyboard.press(key)
+            page.evaluate("later()")
+            # Nor after the reader went away and came back.
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            page.evaluate("later()")
+            page.keyboard.press("Escape")
+            wait_for(page, 1)
+        page.keyboard.press("o")
+        page.evaluate("later()")
+        page.locator("#grid button").nth(2).click()
+        wait_for(page, 3)
+        assert page.evaluate("ratings.seconds[kit.items[0].item]") < 600
+        page.evaluate("later()")
+        assert 3600 <= seconds(page) < 4200
+        # A dialog that another screen closes does not let the time go on below it.
+        page.keyboard.press("ArrowLeft")
+        wait_for(page, 2)
+        page.keyboard.press("o")
+        page.evaluate("stop('', '', () => go(place))")
+        page.wait_for_timeout(100)
+        page.evaluate("later()")
+        assert page.evaluate("since") is None
+        assert seconds(page) < 600
 
 
 def test_readers_of_one_browser_have_ratings_of_their_own_and_can_delete_them(browser, kits):
@@ -266,13 +322,23 @@ def test_readers_of_one_browser_have_ratings_of_their_own_and_can_delete_them(br
                 wait_for(page, place)
                 page.keyboard.press(digit)
             page.reload()
+        page.locator("#saved li").nth(1).wait_for()
         texts = page.locator("#saved li span").all_inner_texts()
         assert [text.split(" of")[0] for text in texts] == ["A: 1", "B: 2"]
-        page.get_by_label("Delete the ratings of A").click()
-        assert page.locator("#saved li").count() == 1
+        # Enter that is held down on "Delete" confirms nothing.
+        page.get_by_label("Delete the ratings of A", exact=True).focus()
+        page.keyboard.down("Enter")
+        page.keyboard.down("Enter")
+        assert page.locator("#sure").is_visible()
+        page.keyboard.up("Enter")
+        page.locator("#sure").get_by_text("Keep").click()
+        assert page.locator("#saved li").count() == 2
+        page.get_by_label("Delete the ratings of A", exact=True).click()
+        page.locator("#sure button[value=delete]").click()
+        page.wait_for_function("() => document.querySelectorAll('#saved li').length === 1")
         page.get_by_label("Resume as B").click()
         wait_for(page, 3)
-        _, table = export(page)
+        *_, table = export(page)
         assert table["agreement"].tolist() == ["2", "2"]
         assert set(table["reader"]) == {"B"}
 
@@ -298,7 +364,7 @@ def test_a_second_window_stops_the_first_one_instead_of_overwriting_it(browser, 
         second.close()
         page.click("#go")
         wait_for(page, 3)
-        assert export(page)[1]["agreement"].tolist() == ["-2", "-1"]
+        assert export(page)[-1]["agreement"].tolist() == ["-2", "-1"]
 
 
 @pytest.mark.parametrize("stop", ["pause()", "finish()", "overview()"])
@@ -313,13 +379,13 @@ def test_what_another_window_rates_during_a_break_is_kept(browser, kits, stop):
         assert page.locator("#why").inner_text() == "Open in another window"
         assert page.locator("dialog[open]").count() == 0
         second.close()
-        assert export(page, lambda page: page.click("#save"))[1]["agreement"].tolist() == ["-2", "-1"]
+        assert export(page, lambda page: page.click("#save"))[-1]["agreement"].tolist() == ["-2", "-1"]
         page.click("#go")
         wait_for(page, 3)
         assert page.locator("#undo").is_disabled()
         page.keyboard.press("3")
         wait_for(page, 4)
-        assert export(page)[1]["agreement"].tolist() == ["-2", "-1", "0"]
+        assert export(page)[-1]["agreement"].tolist() == ["-2", "-1", "0"]
         page.reload()
         assert page.locator("#saved li span").inner_text().startswith(f"{READER}: 3 of ")
 
@@ -342,6 +408,141 @@ def test_a_key_that_is_held_acts_on_one_item_and_only_arrows_go_on(browser, kits
     with opened(browser, kits["single"] / "kit") as (page, _):
         begin(page)
         assert hold(page, "1") == [1, 0]
+
+
+def test_enter_that_is_held_presses_a_button_once(browser, kits):
+    def hold(page, button):
+        page.locator(button).focus()
+        for _ in range(3):
+            page.keyboard.down("Enter")
+            page.wait_for_timeout(50)
+        page.keyboard.up("Enter")
+
+    with opened(browser, kits["prompt"] / "kit") as (page, _):
+        begin(page)
+        for place in (1, 2, 3):
+            page.keyboard.press("1")
+            wait_for(page, place + 1)
+        hold(page, "#undo")
+        assert page.evaluate("ratings.complete") == 2
+        hold(page, "#pause")
+        assert page.locator("#stopped").is_visible()
+        page.keyboard.press("Enter")
+        wait_for(page, 3)
+        hold(page, "#help")
+        assert page.locator("#keys").is_visible()
+
+
+PRESS = "init => document.dispatchEvent(new KeyboardEvent('keydown', init))"
+
+
+def test_the_row_of_digits_rates_where_signs_stand_on_it(browser, kits):
+    with opened(browser, kits["single"] / "kit") as (page, _):
+        begin(page)
+        quality = "ratings.get(kit.items[0].item, 'quality')"
+
+        def press(key, code, **more):
+            page.evaluate("activate('quality')")
+            page.evaluate(PRESS, {"key": key, "code": code, **more})
+            return page.evaluate(f"[{quality}, viewer.zoom]")
+
+        # French.
+        assert press("&", "Digit1") == [1, 1]
+        assert press("5", "Digit5", shiftKey=True) == [5, 1]
+        assert press("{", "Digit4", modifierAltGraph=True) == [5, 1]
+        # Czech: no zoom, held down neither; a Swiss plus zooms, a French minus too.
+        assert press("+", "Digit1") == [1, 1]
+        assert press("ě", "Digit2") == [2, 1]
+        assert press("+", "Digit1", repeat=True) == [2, 1]
+        assert press("+", "Digit1", shiftKey=True) == [2, 1.25]
+        assert press("-", "Digit6") == [2, 1]
+        assert press("End", "Numpad1") == [2, 1]
+
+
+FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };"
+BARRED = "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } });"
+
+
+@pytest.mark.parametrize("script", [FULL, BARRED], ids=["full", "barred"])
+def test_a_browser_that_keeps_nothing_says_so_and_exports(browser, kits, script):
+    with opened(browser, kits["prompt"] / "kit", script=script) as (page, _):
+        assert page.locator("#unkept").is_visible()
+        begin(page)
+        assert page.get_by_role("alert").inner_text() == "This browser does not keep your ratings: export them now."
+        page.keyboard.press("1")
+        wait_for(page, 2)
+        page.keyboard.press("p")
+        assert page.locator("#stopped .unkept").is_visible()
+        page.keyboard.press("Enter")
+        wait_for(page, 2)
+        page.keyboard.press("2")
+        wait_for(page, 3)
+        assert export(page)[-1]["agreement"].tolist() == ["-2", "-1"]
+
+
+def test_what_only_memory_holds_is_told_and_outlives_a_second_window(browser, kits):
+    with opened(browser, kits["prompt"] / "kit") as (page, _):
+        begin(page)
+        for place in (1, 2):
+            page.keyboard.press("1")
+            wait_for(page, place + 1)
+        assert page.get_by_role("alert").count() == 0
+        page.evaluate(f"() => {{ window.setItem = Storage.prototype.setItem; {FULL} }}")
+        page.keyboard.press("2")
+        wait_for(page, 4)
+        assert page.get_by_role("alert").is_visible()
+        second = page.context.new_page()
+        second.goto(page.url)
+        second.click("text=Resume")
+        wait_for(second, 3)
+        second.keyboard.press("5")
+        wait_for(second, 4)
+        second.close()
+        page.keyboard.press("3")
+        wait_for(page, 5)
+        assert export(page)[-1]["agreement"].tolist() == ["-2", "-2", "-1", "0"]
+        # With room again it does not overwrite what the other window kept.
+        page.evaluate("() => { Storage.prototype.setItem = window.setItem; }")
+        page.keyboard.press("4")
+        wait_for(page, 6)
+        assert page.get_by_role("alert").is_visible()
+        assert page.evaluate("Ratings.saved(kit)[0].rated") == 3
+
+
+def test_ratings_are_kept_again_once_there_is_room(browser, kits):
+    with opened(browser, kits["prompt"] / "kit") as (page, _):
+        begin(page)
+        page.evaluate(f"() => {{ window.setItem = Storage.prototype.setItem; {FULL} }}")
+        page.keyboard.press("2")
+        wait_for(page, 2)
+        assert page.get_by_role("alert").is_visible()
+        page.evaluate("() => { Storage.prototype.setItem = window.setItem; }")
+        page.keyboard.press("2")
+        wait_for(page, 3)
+        assert page.get_by_role("alert").count() == 0
+        assert page.evaluate("Ratings.saved(kit)[0].rated") == 2
+
+
+# No event tells of what was written while a page lay in the browser's history.
+WRITTEN = """() => {
+  const { kit, reader } = ratings;
+  const other = new Ratings(kit, reader);
+  other.rate(kit.items[1].item, "agreement", 2);
+}"""
+
+
+@pytest.mark.parametrize("act", ["rate('agreement', 0, true)", "go(3)", "pause()", "exportFile()", "undo()"])
+def test_a_page_that_comes_back_overwrites_nothing(browser, kits, act):
+    with opened(browser, kits["prompt"] / "kit") as (page, _):
+        begin(page)
+        page.keyboard.press("1")
+        wait_for(page, 2)
+        page.evaluate(WRITTEN)
+        page.evaluate(act)
+        assert page.locator("#why").inner_text() == "Open in another window"
+        page.click("#go")
+        wait_for(page, 2)
+        assert export(page)[-1]["agreement"].tolist() == ["-2", "2"]
 
 
 def test_an_image_that_is_not_on_the_screen_cannot_be_rated(browser, kits):
@@ -481,40 +682,51 @@ SMALL_TARGETS = """[...document.querySelectorAll("button, .options label")]
     .filter((each) => each.getBoundingClientRect().height < 44 || each.getBoundingClientRect().width < 44)
     .map((each) => each.textContent)"""
 
-# WCAG 2.2: of each text the contrast with the first opaque ground below it, its size and weight.
+# WCAG 2.2: of each text the contrast with the first opaque ground below it (1.4.3), and of each control that of its
+# boundary with the ground around it (1.4.11).
 CONTRASTS = """() => {
   const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
   const luminance = ([r, g, b]) => [r, g, b].map((v) => v / 255)
     .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
     .reduce((sum, v, place) => sum + v * [0.2126, 0.7152, 0.0722][place], 0);
-  const found = [];
+  const opaque = (each) => {
+    while (each && (channels(getComputedStyle(each).backgroundColor)[3] ?? 1) < 0.7) each = each.parentElement;
+    return luminance(channels(getComputedStyle(each).backgroundColor));
+  };
+  const contrast = (one, other) => (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+  const controls = [...document.querySelectorAll("button, input")]
+    .filter((each) => each.checkVisibility() && !each.matches(":disabled"))
+    .map((each) => [
+      each.id || each.name || each.textContent,
+      contrast(luminance(channels(getComputedStyle(each).borderTopColor)), opaque(each.parentElement)),
+    ]);
+  const texts = [];
   for (const each of document.querySelectorAll("body *")) {
     const text = [...each.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
     if (!text || !each.checkVisibility() || each.matches(":disabled, script, style, .unseen")) continue;
     /* The words of an option lie on its input. */
-    let ground = each.closest(".options label")?.querySelector("input") ?? each;
-    while (ground && (channels(getComputedStyle(ground).backgroundColor)[3] ?? 1) < 0.7) ground = ground.parentElement;
-    const ink = luminance(channels(getComputedStyle(each).color));
-    const below = luminance(channels(getComputedStyle(ground).backgroundColor));
-    found.push([text.slice(0, 30), (Math.max(ink, below) + 0.05) / (Math.min(ink, below) + 0.05)]);
+    const ground = opaque(each.closest(".options label")?.querySelector("input") ?? each);
+    texts.push([text.slice(0, 30), contrast(luminance(channels(getComputedStyle(each).color)), ground)]);
   }
-  return found;
+  return { texts, controls };
 }"""
 
 
 @pytest.mark.parametrize("mode", ["single", "pair", "prompt"])
 def test_controls_have_names_and_texts_have_contrast(browser, kits, mode):
     with opened(browser, kits[mode] / "kit", reduced_motion="reduce") as (page, _):
-        seen = page.evaluate(CONTRASTS)
+        seen = [page.evaluate(CONTRASTS)]
         begin(page)
         page.keyboard.press("1")
         page.wait_for_timeout(100)
-        seen += page.evaluate(CONTRASTS)
+        seen.append(page.evaluate(CONTRASTS))
         page.keyboard.press("o")
-        seen += page.evaluate(CONTRASTS)
+        seen.append(page.evaluate(CONTRASTS))
         page.keyboard.press("Escape")
-        assert len(seen) > 50
-        assert [text for text, contrast in seen if contrast < 4.5] == []
+        for what, least, needed in (("texts", 50, 4.5), ("controls", 30, 3)):
+            contrasts = [pair for screen in seen for pair in screen[what]]
+            assert len(contrasts) > least
+            assert [name for name, contrast in contrasts if contrast < needed] == []
         for role, least in (("button", 10), ("radio", 5), ("radiogroup", 1), ("img", 1), ("progressbar", 1)):
             named = page.get_by_role(role, name=re.compile(r"\w|[−+]")).count()
             assert named == page.get_by_role(role).count() >= least, role

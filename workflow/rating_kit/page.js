@@ -1,4 +1,4 @@
-/* The screens, the keys, and what goes on between them. */
+/* The screens, and what goes on between them. */
 
 const kit = JSON.parse(document.getElementById("kit").textContent);
 const $ = (id) => document.getElementById(id);
@@ -20,8 +20,6 @@ let active = names[0];
 let seen = false;
 /* When the reader began to look at the item that is shown; null while nothing is, and nothing can be rated. */
 let since = null;
-/* The key or the pointer, whichever was used last: arrow keys within a question must not turn the page. */
-let hand = "pointer";
 
 function say(text) {
   $("status").textContent = text;
@@ -39,9 +37,14 @@ function listSaved() {
     const resume = button("Resume", () => begin(reader));
     resume.setAttribute("aria-label", `Resume as ${reader}`);
     const remove = button("Delete", () => {
-      if (!confirm(`Delete the ratings of ${reader} from this browser?`)) return;
-      new Ratings(kit, reader).forget();
-      listSaved();
+      $("doomed").textContent = `Delete the ratings of ${reader} from this browser?`;
+      $("sure").returnValue = "";
+      $("sure").onclose = () => {
+        if ($("sure").returnValue !== "delete") return;
+        new Ratings(kit, reader).forget();
+        listSaved();
+      };
+      $("sure").showModal();
     });
     remove.setAttribute("aria-label", `Delete the ratings of ${reader}`);
     row.append(text, resume, remove);
@@ -67,7 +70,7 @@ function begin(reader) {
 /* One item. */
 
 async function go(to) {
-  if (to < 0 || to >= kit.items.length) return;
+  if (to < 0 || to >= kit.items.length || overtaken()) return;
   spend();
   seen = false;
   const turn = ++turns;
@@ -87,8 +90,14 @@ async function go(to) {
   activate(names.find((name) => ratings.get(item, name) === undefined) ?? names[0]);
   refresh();
   seen = !missing;
-  if (seen) since = performance.now();
+  look();
   say(shown === null ? title : `${title}, ${shown}`);
+}
+
+/* Time counts from now on, and ratings are taken, unless something hides the item. */
+function look() {
+  const hidden = $("rate").hidden || document.hidden || document.querySelector("dialog[open]");
+  if (seen && since === null && !hidden) since = performance.now();
 }
 
 /* Counts the time that was spent on the item that is shown. */
@@ -114,12 +123,18 @@ function refresh() {
   $("previous").disabled = place === 0;
   $("next").disabled = place === kit.items.length - 1;
   $("undo").disabled = !ratings.history.length;
+  warn();
   $("export").classList.toggle("strong", !ratings.exported && ratings.complete === kit.items.length);
+}
+
+function warn() {
+  for (const warning of document.querySelectorAll(".unkept")) warning.hidden = ratings.kept;
 }
 
 /* Rates the item that is shown; once it has all its scores, and `turns`, the next one comes. */
 function rate(name, value, turns) {
   if (since === null) return refresh();
+  if (overtaken()) return;
   const { item } = kit.items[place];
   const before = ratings.state(item);
   ratings.rate(item, name, value);
@@ -154,6 +169,7 @@ function stop(why, what, then) {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   $("why").textContent = why;
   $("what").textContent = what;
+  warn();
   $("rate").hidden = true;
   $("stopped").hidden = false;
   $("go").onclick = () => {
@@ -164,7 +180,25 @@ function stop(why, what, then) {
   $("go").focus();
 }
 
+/* Whether the ratings were written elsewhere: in another window, or in this one before it came back from the history. */
+function overtaken() {
+  const found = ratings.overtaken;
+  if (found) giveWay();
+  return found;
+}
+
+/* Two windows would overwrite each other's ratings. A break ends here too: its "Go on" would save what was rated before. */
+function giveWay() {
+  since = null;
+  ratings.load();
+  stop("Open in another window", "You rate this kit in another window. Close that one before you go on here.", () => {
+    ratings.load();
+    go(ratings.place);
+  });
+}
+
 function pause() {
+  if (overtaken()) return;
   spend();
   ratings.save();
   stop("A break", `${ratings.complete} of ${kit.items.length} rated. No time is counted while you are away.`, () => go(place));
@@ -177,6 +211,7 @@ function finish() {
 }
 
 function exportFile() {
+  if (overtaken()) return;
   if (since !== null) {
     spend();
     since = performance.now();
@@ -192,7 +227,13 @@ function exportFile() {
   say(`Exported as ${ratings.file}`);
 }
 
-/* The overview, a page of buttons at a time: thousands at once would be slow. */
+/* Dialogs: they cover the item, so no time counts. The overview has a page of buttons: thousands at once would be slow. */
+
+function openDialog(dialog) {
+  spend();
+  dialog.showModal();
+}
+for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("close", look);
 
 let first = 0;
 
@@ -218,76 +259,9 @@ function list(from) {
 
 function overview() {
   list(Math.floor(place / PAGE) * PAGE);
-  $("items").showModal();
+  openDialog($("items"));
   $("grid").querySelector("[aria-current]").focus();
 }
-
-/* Keys and buttons. */
-
-const KEYS = {
-  ArrowLeft: () => go(place - 1),
-  ArrowRight: () => go(place + 1),
-  Backspace: undo,
-  q: () => activate(names[(names.indexOf(active) + 1) % names.length]),
-  n: nextUnrated,
-  p: pause,
-  o: overview,
-  e: exportFile,
-  h: () => $("keys").showModal(),
-  "+": () => viewer.zoomBy(1.25),
-  "-": () => viewer.zoomBy(0.8),
-  c: () => viewer.windowBy(-16, 0),
-  v: () => viewer.windowBy(16, 0),
-  b: () => viewer.windowBy(0, -8),
-  d: () => viewer.windowBy(0, 8),
-  0: () => viewer.reset(),
-};
-/* Held down, these go on; any other key would act on images that nobody has looked at. */
-const REPEATING = /^(ArrowLeft|ArrowRight|[-+cvbd])$/;
-
-document.addEventListener("keydown", (event) => {
-  hand = "key";
-  const busy = $("rate").hidden || document.querySelector("dialog[open]");
-  if (busy || event.ctrlKey || event.metaKey || event.altKey) return;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (event.repeat && !REPEATING.test(key)) return;
-  const values = kit.scores[active];
-  if (/^[1-9]$/.test(key)) {
-    if (key <= values.length) rate(active, values[key - 1], true);
-    else say(`Press 1 to ${values.length}`);
-  } else if (Object.hasOwn(KEYS, key)) {
-    event.preventDefault();
-    KEYS[key]();
-  }
-});
-document.addEventListener("pointerdown", () => (hand = "pointer"), true);
-
-for (const [name, fieldset] of Object.entries(fieldsets)) {
-  fieldset.addEventListener("focusin", () => activate(name));
-  fieldset.addEventListener("change", (event) => rate(name, Number(event.target.value), hand === "pointer"));
-}
-$("begin").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const reader = $("reader").value.trim();
-  if (reader) begin(reader);
-});
-$("previous").addEventListener("click", KEYS.ArrowLeft);
-$("next").addEventListener("click", KEYS.ArrowRight);
-$("unrated").addEventListener("click", nextUnrated);
-$("undo").addEventListener("click", undo);
-$("pause").addEventListener("click", pause);
-$("overview").addEventListener("click", overview);
-$("help").addEventListener("click", KEYS.h);
-for (const id of ["export", "save"]) $(id).addEventListener("click", exportFile);
-$("back").addEventListener("click", () => list(first - PAGE));
-$("forward").addEventListener("click", () => list(first + PAGE));
-$("smaller").addEventListener("click", KEYS["-"]);
-$("larger").addEventListener("click", KEYS["+"]);
-$("reset").addEventListener("click", KEYS[0]);
-$("move").addEventListener("click", () => {
-  viewer.moves = !viewer.moves;
-  $("move").setAttribute("aria-pressed", viewer.moves);
-});
 
 /* Leaving. */
 
@@ -302,17 +276,11 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
     spend();
     ratings.save();
-  } else if (seen) since = performance.now();
+  } else if (!overtaken()) look();
 });
-/* Two windows would overwrite each other's ratings. A break ends here too: its "Go on" would save what was rated before. */
+/* What only memory holds is not given up for what another window keeps. */
 window.addEventListener("storage", (event) => {
-  if (!ratings || event.key !== ratings.key) return;
-  since = null;
-  ratings.load();
-  stop("Open in another window", "You rate this kit in another window. Close that one before you go on here.", () => {
-    ratings.load();
-    go(ratings.place);
-  });
+  if (ratings?.kept && event.key === ratings.key) giveWay();
 });
 
 $("unkept").hidden = Ratings.keeps();

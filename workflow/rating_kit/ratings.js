@@ -5,6 +5,9 @@
 class Ratings {
   static #PREFIX = "synthworth rating ";
 
+  /* What the browser keeps of these ratings, as far as is known here; null for nothing. */
+  #text = null;
+
   /* Ratings that this browser keeps of a kit: [{reader, rated}]. */
   static saved(kit) {
     const prefix = `${Ratings.#PREFIX}${kit.kit} `;
@@ -39,11 +42,14 @@ class Ratings {
   /* Takes what the browser keeps; what was rated before the load cannot be taken back. */
   load() {
     this.history = [];
+    this.kept = false;
     let kept = null;
     try {
-      kept = JSON.parse(localStorage.getItem(this.key));
+      this.#text = localStorage.getItem(this.key);
+      this.kept = true;
+      kept = JSON.parse(this.#text);
     } catch {
-      /* Without storage the ratings last as long as the page. */
+      /* Without storage the ratings last as long as the page; `save` finds out. */
     }
     this.scores = kept?.scores ?? {};
     this.seconds = kept?.seconds ?? {};
@@ -52,13 +58,23 @@ class Ratings {
     this.complete = Object.keys(this.scores).filter((item) => this.state(item) === "done").length;
   }
 
+  /* Keeps the ratings in the browser, over nobody else's; `kept` says whether it did. */
   save() {
+    const { scores, seconds, place, exported } = this;
+    const text = JSON.stringify({ scores, seconds, place, exported });
     try {
-      const { scores, seconds, place, exported } = this;
-      localStorage.setItem(this.key, JSON.stringify({ scores, seconds, place, exported }));
+      if (this.#changed) return;
+      localStorage.setItem(this.key, text);
+      this.#text = text;
+      this.kept = true;
     } catch {
-      /* As above; the start screen says so. */
+      this.kept = false;
     }
+  }
+
+  /* Whether what the browser keeps was written elsewhere. Never while it keeps nothing: then memory alone has it all. */
+  get overtaken() {
+    return this.kept && this.#changed;
   }
 
   forget() {
@@ -104,6 +120,12 @@ class Ratings {
 
   get file() {
     return `ratings-${this.kit.mode}-${this.kit.kit}-${this.reader.replace(/[^\p{L}\p{N}_-]+/gu, "_")}.csv`;
+  }
+
+  /* Where nothing is kept any more, because the reader cleared the storage, there is nothing to write over. */
+  get #changed() {
+    const found = localStorage.getItem(this.key);
+    return found !== null && found !== this.#text;
   }
 
   #set(item, name, value) {

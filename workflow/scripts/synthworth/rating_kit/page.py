@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 SOURCES = Path(__file__).parents[3] / "rating_kit"
 # In the order in which they lean on each other.
-SCRIPTS = ("ratings.js", "viewer.js", "page.js")
+SCRIPTS = ("ratings.js", "viewer.js", "page.js", "keys.js")
 
 
 def read_questions(mode: str) -> dict[str, Any]:
