@@ -91,7 +91,7 @@ def main() -> None:
         more = calibrate_more(design, arguments.fewer, arguments.seed, EFFECTS[name], OTHER_METRICS.get(name, ()))
         frames.append(pd.concat([counted, more]).assign(design=name))
         print(f"{name}: {time.process_time() - start:.0f} s", file=sys.stderr)
-    frame = pd.concat(frames, ignore_index=True)[COLUMNS]
+    frame = pd.concat(frames, ignore_index=True)[COLUMNS].round(4)
     frame.to_csv(arguments.csv or sys.stdout, index=False, float_format="%.4f")
     print("\n\n".join(calibration_tables(frame)))
     if arguments.figure:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -100,3 +101,28 @@ def test_simulated_arms_have_the_true_effect_that_was_asked_for(benchmark):
         recall = np.mean([right[:, study.truth == label].mean(axis=1) for label in range(5)], axis=0)
         effects.append(recall[1:].mean() - recall[0])
     assert np.mean(effects) == pytest.approx(0.1, abs=3.5 * np.std(effects) / np.sqrt(400))
+
+
+def test_the_tables_of_the_page_are_those_of_its_numbers(benchmark):
+    calibration, _ = benchmark
+    frame = pd.read_csv(HOUSE / "docs/verdict_calibration.csv")
+    page = (HOUSE / "docs/verdict.md").read_text(encoding="utf-8")
+    for table in calibration.calibration_tables(frame):
+        assert table in page
+
+
+def test_the_promises_of_the_page_are_kept_by_its_numbers(benchmark):
+    calibration, _ = benchmark
+    frame = pd.read_csv(HOUSE / "docs/verdict_calibration.csv").set_index(["design", "effect", "metric", "quantity"]).sort_index()
+    assert set(frame.index.unique("design")) == set(calibration.DESIGNS)
+    for name in set(calibration.DESIGNS) - {calibration.UNEQUAL}:
+        own = frame.loc[name, 0, calibration.PRIMARY]
+        assert own.loc[calibration.HELPS, "studies"] >= 1000
+        assert own.loc[calibration.HELPS, "high"] < 0.05
+        assert 0.93 < own.loc[calibration.COVERED, "value"] < 0.97
+    for metric in ("accuracy", "macro_f1", "macro_auroc"):
+        own = frame.loc[calibration.EQUAL, 0, metric]
+        # In fewer studies.
+        assert own.loc[calibration.COVERED, "low"] < 0.97
+        assert own.loc[calibration.COVERED, "high"] > 0.93
+    assert frame.loc[(calibration.EQUAL, 0, calibration.PRIMARY, calibration.NAIVE_STUDY), "low"] > 0.8
