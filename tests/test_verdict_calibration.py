@@ -113,7 +113,11 @@ def test_the_tables_of_the_page_are_those_of_its_numbers(benchmark):
 
 def test_the_promises_of_the_page_are_kept_by_its_numbers(benchmark):
     calibration, _ = benchmark
-    frame = pd.read_csv(HOUSE / "docs/verdict_calibration.csv").set_index(["design", "effect", "metric", "quantity"]).sort_index()
+    frame = (
+        pd.read_csv(HOUSE / "docs/verdict_calibration.csv")
+        .set_index(["design", "effect", "metric", "quantity"])
+        .sort_index()
+    )
     assert set(frame.index.unique("design")) == set(calibration.DESIGNS)
     for name in set(calibration.DESIGNS) - {calibration.UNEQUAL}:
         own = frame.loc[name, 0, calibration.PRIMARY]
