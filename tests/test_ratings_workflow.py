@@ -119,7 +119,7 @@ def test_utility_is_of_arms_that_add_images_and_change_nothing_else(inputs):
 def page_of(path, tables, figures):
     """The report of these tables and figures: that of a part, which needs no verdict."""
     config = compose(*(yaml.safe_load((HOUSE / name).read_text()) for name in ("config/config.yaml", TINY)))
-    others = dict.fromkeys(["verdict", "tests", "duplicates", "detection", "copies", "commit"])
+    others = dict.fromkeys(["verdict", "tests", "duplicates", "detection", "copies", "audits", "commit"])
     write_report(str(path), tables=tables, figures=figures, config=config, classes=["a"], part="fold 1", **others)
     return path.read_text()
 
