@@ -343,13 +343,13 @@ def test_readers_of_one_browser_have_ratings_of_their_own_and_can_delete_them(br
         assert set(table["reader"]) == {"B"}
 
 
-def rated_in_another_window(page):
+def rated_in_another_window(page, place=2, digit="2"):
     second = page.context.new_page()
     second.goto(page.url)
     second.click("text=Resume")
-    wait_for(second, 2)
-    second.keyboard.press("2")
-    wait_for(second, 3)
+    wait_for(second, place)
+    second.keyboard.press(digit)
+    wait_for(second, place + 1)
     return second
 
 
@@ -491,13 +491,7 @@ def test_what_only_memory_holds_is_told_and_outlives_a_second_window(browser, ki
         page.keyboard.press("2")
         wait_for(page, 4)
         assert page.get_by_role("alert").is_visible()
-        second = page.context.new_page()
-        second.goto(page.url)
-        second.click("text=Resume")
-        wait_for(second, 3)
-        second.keyboard.press("5")
-        wait_for(second, 4)
-        second.close()
+        rated_in_another_window(page, 3, "5").close()
         page.keyboard.press("3")
         wait_for(page, 5)
         assert export(page)[-1]["agreement"].tolist() == ["-2", "-2", "-1", "0"]
