@@ -1,21 +1,24 @@
-"""How long a job takes to start and to end: Python's search for garbage as it is, and as `job` sets it.
+"""How long a job takes to start and to end: by itself, as `job` sets Python's search for garbage, and as a warm fork.
 
 Usage: OMP_NUM_THREADS=1 python benchmarks/job_start.py [--rounds 7] [--only "evaluating a classifier"]
 
-A process of its own imports the code of a job and ends, once with Python's defaults and once with the threshold of
-`synthworth.job` and what is left frozen at the end. Alternating rounds; seconds of the processor.
+A process of its own imports the code of a job and ends: with Python's defaults, with the threshold of `synthworth.job`
+and what is left frozen at the end, and so as a fork of `workflow/warm.py`, which `make demo` starts its jobs by.
+Alternating rounds; seconds of the clock, so the machine should have nothing else to do.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
+WORKFLOW = Path(__file__).parents[1] / "workflow"
+sys.path[:0] = [str(WORKFLOW), str(WORKFLOW / "scripts")]
 
 from rounds import alternate, machine, print_table
+from warm import warm_python
 
 from synthworth.job import NEW_OBJECTS
 
@@ -28,28 +31,29 @@ JOBS = {
 
 
 def main() -> None:
-    """Times both for each job and prints the tables."""
+    """Times the three for each job and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", choices=list(JOBS))
     arguments = parser.parse_args()
     print(f"{machine()}\n\n{arguments.rounds} rounds")
-    for name in [arguments.only] if arguments.only else JOBS:
-        ways = {
-            "Python's defaults": partial(run, JOBS[name]),
-            "as a job of a study": partial(
-                run, f"import gc; gc.set_threshold({NEW_OBJECTS}); {JOBS[name]}; gc.freeze()"
-            ),
-        }
-        print_table(f"Start and end of {name}", alternate(ways, arguments.rounds), 1)
+    with warm_python() as warm, tempfile.TemporaryDirectory() as folder:
+        for name in [arguments.only] if arguments.only else JOBS:
+            found = f"import sys; sys.path.insert(0, {str(WORKFLOW / 'scripts')!r}); {JOBS[name]}"
+            plain, tuned = Path(folder, "plain.py"), Path(folder, "tuned.py")
+            plain.write_text(found)
+            tuned.write_text(f"import gc; gc.set_threshold({NEW_OBJECTS}); {found}; gc.freeze()")
+            ways = {
+                "Python's defaults": partial(run, sys.executable, plain),
+                "as a job of a study": partial(run, sys.executable, tuned),
+                "as a fork of a warm process": partial(run, warm, tuned),
+            }
+            print_table(f"Start and end of {name}", alternate(ways, arguments.rounds), 1)
 
 
-def run(code: str) -> float:
-    """The processor's seconds for code in a process of its own."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1] / "workflow" / "scripts", check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def run(python: str, script: Path) -> None:
+    """Runs a script in a process of its own."""
+    subprocess.run([python, str(script)], check=True)
 
 
 if __name__ == "__main__":

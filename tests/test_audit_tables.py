@@ -47,7 +47,7 @@ def test_only_flags_and_the_gap_speak_of_copies(score, word):
     table = memorization(rows, "baseline")
     told = [text.split("; ")[1] for text in table.frame.iloc[:, -1]]
     assert told == [word, f"{word}?", "real 0.00 to 0.20"]
-    assert table.remarks[2].startswith(f"`{word}` (")
+    assert table.remarks[2].startswith(f"“{word}” (")
 
 
 def test_power_is_told_with_its_false_alarms_and_the_images_it_was_measured_on():

@@ -13,6 +13,7 @@ from synthworth.phantoms import PATTERNS, draw_phantom, sample_anatomy, sample_e
 from synthworth.resizing import resize
 
 STEPS = 1300
+SIZE = 16
 IMAGES = 30
 SETTINGS = {
     "training": {
@@ -30,7 +31,7 @@ SETTINGS = {
         "gradient_checkpointing": False,
         "mixed_precision": "no",
     },
-    "model": {"block_out_channels": [16, 32, 64, 64], "attention_blocks": [3], "layers_per_block": 1},
+    "model": {"block_out_channels": [16, 32, 64], "attention_blocks": [2], "layers_per_block": 1},
     "noise": {"training_steps": 1000, "beta_schedule": "squaredcos_cap_v2", "prediction": "v_prediction"},
 }
 
@@ -52,7 +53,7 @@ def phantoms():
         anatomy = sample_anatomy(random, int(random.integers(20, 80)), "FM"[place % 2])
         pathology = sample_pathology(random, PATTERNS["bacterial"])
         drawn.append(draw_phantom(anatomy, pathology, sample_exposure(random), 128))
-    return resize(np.stack(drawn)[..., None], 32)
+    return resize(np.stack(drawn)[..., None], SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def made(phantoms, tmp_path_factory):
     np.save(folder / "images.npy", phantoms[:10])
     pd.DataFrame({"image": range(10), "class": "a", "label": "a"}).to_csv(folder / "index.csv", index=False)
     rows = pd.DataFrame({"index": range(IMAGES), "class": "a", "label": "a", "prompt": "", "seed": range(IMAGES)})
-    sampling = {"size": 32, "channels": 1, "sampling": {"scheduler": "ddim", "steps": 20, "mixed_precision": "no"}}
+    sampling = {"size": SIZE, "channels": 1, "sampling": {"scheduler": "ddim", "steps": 20, "mixed_precision": "no"}}
     images = {}
     for step in (0, STEPS):
         train_generator(
@@ -94,6 +95,8 @@ def test_a_copier_is_caught_and_others_are_not(phantoms, made):
     copier = scores(as_set(made[STEPS], "copier"))
     assert copier.loc["flagged", "value"] > 0.7
     assert copier.loc[["flagged", "c_t", "gap", "duplicates"], "beyond_real"].all()
+    # Where ten real images are all that others can be nearest to, AuthPct is low for innocent ones, too.
+    assert copier.loc["auth_pct", "value"] < copier.loc["auth_pct", "reference"]
     for images in (as_set(made[0], "untrained"), fresh):
         others = scores(images)
         assert others.loc["flagged", "value"] < 0.2

@@ -1,5 +1,6 @@
 """Statistics of the verdict: metrics against scikit-learn, intervals against simulated truth."""
 
+import dataclasses
 import json
 import time
 
@@ -19,6 +20,7 @@ from synthworth.statistics.outputs import write_comparisons, write_generators, w
 from synthworth.statistics.predictions import Predictions, align, read_predictions
 from synthworth.statistics.variance import seed_noise
 from synthworth.statistics.verdict import headline, verdict
+from synthworth.tables.effects import effects
 
 CLASSES = ("bacterial", "covid", "healthy", "viral")
 FIXED, PATIENTS = "on these training images", "other training patients"
@@ -257,6 +259,20 @@ def test_where_chance_cannot_be_known_there_is_no_evidence(unknown):
     assert answer["arms"]["generator+1"]["reason"] == "unknown"
     assert "cannot be known" in answer["answer"]
     json.dumps(answer, allow_nan=False)
+
+
+def test_no_interval_reaches_beyond_what_a_difference_can_be():
+    """Where but one of two seeds of the baseline does not predict one class, Student's t has one degree of freedom."""
+    predictions = simulated(np.random.default_rng(13), arms=8, seeds=2)
+    usual = compare_arms(predictions, "baseline", replicates=100)
+    assert (usual["high_simultaneous"] < 1).all()
+    assert len(effects(usual, "baseline").remarks) == 2
+    probabilities = np.broadcast_to(np.eye(4)[0], predictions.probabilities.shape).copy()
+    probabilities[1] = predictions.probabilities[1]
+    rows = compare_arms(dataclasses.replace(predictions, probabilities=probabilities), "baseline", replicates=100)
+    assert (rows["degrees"] < 1.5).all()
+    assert (rows[["low_simultaneous", "high_simultaneous", "minimum_detectable_effect"]] == [-1, 1, 1]).all(axis=None)
+    assert "100: not even the largest" in effects(rows, "baseline").remarks[-1]
 
 
 def test_no_baseline_no_arm_or_an_unknown_metric_is_named():

@@ -168,6 +168,16 @@ def test_two_arms_of_a_generator_at_one_dose_stay_apart():
     assert list(cell_scores.mean_accuracy_changes(cells, "baseline")["resnet"].round(6)) == [10, -20, -5]
 
 
+def test_an_arm_that_uses_a_generators_images_otherwise_is_no_dose_of_it():
+    runs = [a_run("baseline", 0.5), a_run("gan+100", 0.6, generator="gan", dose=100)]
+    runs += [a_run("balanced", 0.7, generator="gan", dose=250), a_run("ddpm", 0.8, generator="ddpm", dose=250)]
+    changes = cell_scores.accuracy_changes(some_cells(*runs), "baseline")
+    assert list(changes["training_data"]) == ["gan", "balanced", "ddpm"]
+    runs += [run | {"metric": "recall", "class": "viral"} for run in runs]
+    table = papers.table9_per_class(some_cells(*runs), "baseline")
+    assert list(table.frame["Training data"]) == ["baseline", "gan+100", "balanced", "ddpm"]
+
+
 def test_rows_say_that_copies_were_left_out():
     end = cell_scores.WITHOUT_COPIES
     runs = [a_run("baseline", 0.5), a_run("oversampling", 0.5)]
@@ -180,7 +190,7 @@ def test_rows_say_that_copies_were_left_out():
     copied = [f"gan{end}", f"gan-replace{end}", f"ddpm{end}", "ddpm"]
     assert list(tables["table7_accuracy"].frame["Training data"]) == ["baseline", "oversampling", *copied]
     assert list(tables["table8_accuracy_change"].frame["Training data"]) == [*copied, "mean"]
-    best = ["baseline", "oversampling", f"gan-replace+100{end}", "ddpm+100"]
+    best = ["baseline", "oversampling", *(f"{name}+100{end}" for name in ("gan", "gan-replace", "ddpm")), "ddpm+100"]
     assert list(tables["table9_per_class"].frame["Training data"]) == best
     assert all(any(f"{end}:" in remark for remark in table.remarks) for table in tables.values())
 
@@ -339,10 +349,10 @@ def test_rendered_files_are_well_formed(name, tmp_path):
 
 
 def test_any_text_survives_all_formats(tmp_path):
-    frame = pd.DataFrame({"Class_1": ["a|b", "[x", "50 %"], "n & m": [12, -3, None]})
+    frame = pd.DataFrame({"Class_1": ["a|b", "[x", "c; d & e; f"], "n & m": [12, -3, None]})
     csv, markdown, latex, html = (tmp_path / f"t.{suffix}" for suffix in ("csv", "md", "tex", "html"))
     write_table(frame, csv, markdown, latex, html, caption="5% of {all}", note="n_1 ± 2")
-    assert list(pd.read_csv(csv)["Class_1"]) == ["a|b", "[x", "50 %"]
+    assert list(pd.read_csv(csv)["Class_1"]) == ["a|b", "[x", "c; d & e; f"]
     assert r"| a\|b | 12.0 |" in markdown.read_text()
     assert r"Class\_1 & n \& m \\" in latex.read_text()
     assert r"{[}x & $-$3.0 \\" in latex.read_text()
@@ -350,6 +360,7 @@ def test_any_text_survives_all_formats(tmp_path):
     assert r"n\_1 $\pm$ 2" in latex.read_text()
     assert '<th>Class_1</th><th class="number">n &amp; m</th>' in html.read_text()
     assert '<tr><td>a|b</td><td class="number">12.0</td></tr>' in html.read_text()
+    assert "<td>c;<br/>d &amp; e;<br/>f</td>" in html.read_text()
 
 
 def test_numbers_that_round_to_zero_have_no_minus():

@@ -89,14 +89,7 @@ def are_findings(scores: pd.DataFrame) -> bool:
 
 
 def training_data(cells: pd.DataFrame) -> pd.Series:
-    """What a row is called beside its dose: the generator, and `WITHOUT_COPIES` where its arm's name ends so.
-
-    Where a generator has several such arms of one dose (mix and replace, say) it is the arm's name without its dose.
-    """
+    """What a row is called beside its dose: the arm's name without it, which in the paper's arms is the generator."""
     names = cells["arm"].astype(str)
-    without = names.str.endswith(WITHOUT_COPIES) & (cells["arm"] != cells["generator"])
-    ends = without.map({True: WITHOUT_COPIES, False: ""})
-    arms = cells[["generator", "dose", "arm"]].assign(end=ends).drop_duplicates()
-    crowded = arms.loc[arms.duplicated(["generator", "dose", "end"]), "generator"]
-    stems = names.str.removesuffix(WITHOUT_COPIES).where(without, names).str.replace(r"\+\d+$", "", regex=True)
-    return cells["generator"].where(~cells["generator"].isin(crowded), stems) + ends
+    ends = names.str.endswith(WITHOUT_COPIES).map({True: WITHOUT_COPIES, False: ""})
+    return names.str.removesuffix(WITHOUT_COPIES).str.replace(r"\+\w+$", "", regex=True) + ends

@@ -52,12 +52,14 @@ def compare_arms(
     - `effect`: arm minus baseline, a fraction (0.01 is one point); `standard_error` of it, over patients and seeds;
     - `low, high`: its interval at the `confidence` of the same name, Student's t with `degrees` of freedom;
     - `low_simultaneous, high_simultaneous`: intervals that hold for all arms of the family at once (max-T, below);
+      no interval reaches beyond +-1, as no difference does: with two seeds Student's t would;
     - `p` of no difference, two-sided; `p_adjusted`: after Holm, over the family;
     - `margin`, a fraction, and `p_equivalence` of an effect outside +-margin: the larger p of two one-sided tests
       (TOST: Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987); `p_equivalence_adjusted` after
       Holm. `p_equivalence` is below half of 1 - confidence where the interval lies within the margin;
     - `minimum_detectable_effect`: found with a power of 80 % at Holm's first step if the effect leaves the noise as it
-      is, (t[1 - alpha / (2 m)] + t[0.8]) x standard_error with alpha = 1 - confidence and m arms in the family;
+      is, (t[1 - alpha / (2 m)] + t[0.8]) x standard_error with alpha = 1 - confidence and m arms in the family; 1 where
+      even the largest effect would be missed so often;
     - `verdict`: `helps` or `harms` where p_adjusted < alpha, else `no evidence`;
     - `n_images, n_patients, n_classifiers, n_repeats, n_seeds` (of the cross-validation and of the classifier, in the
       cell with the fewest), `n_generator_seeds, n_draws` (of the arm).
@@ -103,6 +105,7 @@ def compare_arms(
         if family.size:
             level = simultaneous_level(differences, family, error[family], alpha, replicates, generator)
             frame.loc[family, OF_FAMILY] = _of_family(frame.loc[family], alpha, level)
+    frame[BOUNDED] = frame[BOUNDED].clip(-1, 1)
     found = frame["p_adjusted"] < alpha
     frame["verdict"] = np.select([found & (effect > 0), found & (effect < 0)], ["helps", "harms"], "no evidence")
     return frame[COLUMNS]
@@ -110,6 +113,7 @@ def compare_arms(
 
 OF_FAMILY = ["low_simultaneous", "high_simultaneous", "p_adjusted", "p_equivalence_adjusted"]
 OF_FAMILY += ["minimum_detectable_effect"]
+BOUNDED = ["low", "high", "low_simultaneous", "high_simultaneous", "minimum_detectable_effect"]
 COLUMNS = ["classifier", "arm", "generator", "dose", "metric", "effect", "standard_error", "degrees"]
 COLUMNS += ["confidence", "low", "high", "low_simultaneous", "high_simultaneous", "p", "p_adjusted"]
 COLUMNS += ["margin", "p_equivalence", "p_equivalence_adjusted", "minimum_detectable_effect", "verdict"]

@@ -70,10 +70,10 @@ def memorization(scores: pd.DataFrame, baseline: str) -> Table:
         f"So many of those are flagged where real images of new patients are in at most, with the interval: {alarms}. "
         "Few patients vouch for no low rate.",
         f"{_words(chosen['score'].unique())}: beyond what real images have, at 5 % over all {len(chosen)} scores "
-        f"together (after Holm). With `?`: at 5 % by itself, as {LEVEL * len(chosen):.1f} of so many would be by "
+        f"together (after Holm). With “?”: at 5 % by itself, as {LEVEL * len(chosen):.1f} of so many would be by "
         "chance, and as power is told. A score of little power says nothing when it finds nothing.",
         "Nearer to the training images than real ones lie copies, but also images that are less varied than real ones: "
-        "where neither flags nor gap say `copies`, it is no evidence of any.",
+        "where neither flags nor gap say “copies”, it is no evidence of any.",
     ]
     caption = "Does a generator copy its training images?"
     return Table(frame, caption, remarks if len(frame) else [], "Class")
@@ -91,7 +91,7 @@ def _words(scores: Iterable[str]) -> str:
     told: dict[str, list[str]] = {}
     for score in scores:
         told.setdefault(BEYOND[score], []).append(SCORES[score])
-    return "; ".join(f"`{word}` ({', '.join(names)})" for word, names in told.items())
+    return "; ".join(f"“{word}” ({', '.join(names)})" for word, names in told.items())
 
 
 def _beyond(row: Any) -> str:

@@ -20,6 +20,8 @@ def effects(comparisons: pd.DataFrame, baseline: str) -> Table:
         "Intervals hold for all arms at once (comparisons.csv has those of each arm alone); p and verdicts are "
         "adjusted for all arms.",
     ]
+    if (pooled["minimum_detectable_effect"] >= 1).any():
+        remarks.append("Smallest effect of 100: not even the largest could be seen, as chance is known too badly.")
     return Table(_rows(pooled).reset_index(drop=True), f"Effect of each arm on {metric}", remarks)
 
 

@@ -104,9 +104,9 @@ def table8_accuracy_change(cells: pd.DataFrame, baseline: str, special: Collecti
 def table9_per_class(cells: pd.DataFrame, baseline: str) -> Table:
     """Precision, recall and F1 of each class, mean ± sd, for the classifier of the highest accuracy (Table 9).
 
-    Rows: the baseline, the other arms without synthetic images, and of each generator the arm with the highest
-    accuracy among those that have scores per class (the only one, where there is one). Of a multi-label study the same
-    of each finding, with its AUROC and average precision first.
+    Rows: the baseline, the other arms without synthetic images, and of arms that differ in their dose the one with the
+    highest accuracy among those that have scores per class (the only one, where there is one). Of a multi-label study
+    the same of each finding, with its AUROC and average precision first.
     """
     metrics = PER_FINDING_METRICS if are_findings(cells) else PER_CLASS_METRICS
     scores = cells[cells["metric"].isin(list(metrics))]
@@ -117,10 +117,12 @@ def table9_per_class(cells: pd.DataFrame, baseline: str) -> Table:
     classifier = next(iter([*accuracy["classifier"], *scores["classifier"]]), "")
     scores = scores[scores["classifier"] == classifier]
     by_arm = accuracy[accuracy["classifier"] == classifier].drop_duplicates("arm").set_index("arm")["mean"]
-    arms = scores.drop_duplicates("arm")[["arm", "generator"]]
-    arms = arms.assign(accuracy=arms["arm"].map(by_arm).astype(float), appearance=range(len(arms)))
-    best = arms.sort_values("accuracy", ascending=False, kind="stable").drop_duplicates("generator")
-    best = best.assign(synthetic=best["arm"] != best["generator"], other=best["arm"] != baseline)
+    arms = scores.drop_duplicates("arm")[["arm", "dose"]]
+    arms = arms.assign(
+        data=training_data(arms), accuracy=arms["arm"].map(by_arm).astype(float), appearance=range(len(arms))
+    )
+    best = arms.sort_values("accuracy", ascending=False, kind="stable").drop_duplicates("data")
+    best = best.assign(synthetic=best["dose"] != 0, other=best["arm"] != baseline)
     order = list(best.sort_values(["synthetic", "other", "appearance"])["arm"])
     chosen = scores[scores["arm"].isin(order)]
     chosen = chosen.assign(
@@ -133,7 +135,7 @@ def table9_per_class(cells: pd.DataFrame, baseline: str) -> Table:
     frame = frame.rename(columns={"heading": "Metric", "arm": "Training data"})
     remarks = [
         f"Mean ± sd over n = {span(chosen['n'])} training runs of {classifier}, the most accurate classifier.",
-        "Classifier and, of each generator, the arm were chosen by accuracy on the same images that are reported here.",
+        "Classifier and, of arms with several doses, the dose were chosen by accuracy on the images that are reported here.",
         *_copies_remarks(chosen),
     ]
     caption = "Scores of each finding" if are_findings(cells) else "Precision, recall and F1 of each class"

@@ -132,7 +132,11 @@ def to_html(frame: pd.DataFrame, caption: str, note: str, group: str | None = No
     head = "".join(f"<th{kind}>{escape(str(name))}</th>" for kind, name in zip(kinds, frame.columns, strict=True))
     body = [
         ('<tr class="group">' if starts_group else "<tr>")
-        + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        # What a cell lists stands line by line: one long line would hide the columns beside it.
+        + "".join(
+            f"<td{kind}>{';<br/>'.join(map(escape, cell.split('; ')))}</td>"
+            for kind, cell in zip(kinds, row, strict=True)
+        )
         + "</tr>"
         for starts_group, row in _rows(frame, group)
     ]
