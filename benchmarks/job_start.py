@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 
 WORKFLOW = Path(__file__).parents[1] / "workflow"
-sys.path[:0] = [str(WORKFLOW), str(WORKFLOW / "scripts")]
+sys.path.insert(0, str(WORKFLOW))
+sys.path.insert(0, str(WORKFLOW / "scripts"))
 
 from rounds import alternate, machine, print_table
 from warm import warm_python

@@ -135,7 +135,7 @@ def table9_per_class(cells: pd.DataFrame, baseline: str) -> Table:
     frame = frame.rename(columns={"heading": "Metric", "arm": "Training data"})
     remarks = [
         f"Mean ± sd over n = {span(chosen['n'])} training runs of {classifier}, the most accurate classifier.",
-        "Classifier and, of arms with several doses, the dose were chosen by accuracy on the images that are reported here.",
+        "Classifier and, of arms with several doses, the dose were chosen by accuracy on the images reported here.",
         *_copies_remarks(chosen),
     ]
     caption = "Scores of each finding" if are_findings(cells) else "Precision, recall and F1 of each class"
