@@ -14,15 +14,15 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-WORKFLOW = Path(__file__).parents[1] / "workflow"
-sys.path.insert(0, str(WORKFLOW))
-sys.path.insert(0, str(WORKFLOW / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 from rounds import alternate, machine, print_table
 from warm import warm_python
 
 from synthworth.job import NEW_OBJECTS
 
+SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 JOBS = {
     "training a DDPM": "import synthworth.generators.ddpm",
     # What augments is imported when a training begins.
@@ -40,7 +40,7 @@ def main() -> None:
     print(f"{machine()}\n\n{arguments.rounds} rounds")
     with warm_python() as warm, tempfile.TemporaryDirectory() as folder:
         for name in [arguments.only] if arguments.only else JOBS:
-            found = f"import sys; sys.path.insert(0, {str(WORKFLOW / 'scripts')!r}); {JOBS[name]}"
+            found = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); {JOBS[name]}"
             plain, tuned = Path(folder, "plain.py"), Path(folder, "tuned.py")
             plain.write_text(found)
             tuned.write_text(f"import gc; gc.set_threshold({NEW_OBJECTS}); {found}; gc.freeze()")
