@@ -126,6 +126,17 @@ def test_figure7_tells_lines_without_copies_and_keeps_their_colours(cells):
         assert list(new.get_ydata()) == list(old.get_ydata())
 
 
+def test_figure7_gives_a_generator_its_colour_whatever_its_arm_is_called(cells):
+    some = cells[cells["generator"].isin(["Baseline", "GAN"])]
+    mine = some.assign(arm=some["arm"].str.replace("GAN", "mine", regex=False))
+    balanced = mine[mine["arm"] == "mine+250"].assign(arm="balanced")
+    order = ["LoRA", "GAN"]
+    lines = named_lines(figures.figure7_accuracy_change(pd.concat([mine, balanced]), "Baseline", order).axes[0])
+    assert list(lines) == ["mine", "balanced"]
+    assert (lines["mine"].get_color(), lines["mine"].get_marker()) == generator_looks(order)["GAN"]
+    assert lines["balanced"].get_color() not in [colour for colour, _ in generator_looks(order).values()]
+
+
 def test_figure7_bars_are_standard_errors_whatever_the_deviation():
     def cell(arm, dose, sd):
         return {"classifier": "c", "arm": arm, "generator": arm[:3], "dose": dose} | {

@@ -93,6 +93,15 @@ def test_a_kit_of_the_published_protocol_has_training_images_and_one_of_folds_is
     assert Inputs(folds).kits == ["results/critical-assessment-paper/repeat-1-fold-1/assessment/single/kit"]
 
 
+def test_images_from_outside_are_held_against_all_images_where_each_is_a_test_image_of_some_fold(paper):
+    theirs = {"generators": {"theirs": {"method": "folder", "images": "tests"}}}
+    theirs["arms"] = {"baseline": {}, "theirs": {"generator": "theirs", "per_class": [5]}}
+    files = Inputs(paper(**theirs)).other_splits(SimpleNamespace())
+    assert [file.rpartition("data/")[2] for file in files] == ["train/index.csv"]
+    folds = {"folds": 3, "fractions": {"train": 0.6, "select": 0.2, "test": 0.2}}
+    assert Inputs(paper(protocol="honest", splits=folds, **theirs)).other_splits(SimpleNamespace()) == []
+
+
 def test_a_kit_has_images_that_someone_else_made_and_one_training_of_each_generator(paper):
     own = {"ddpm": {}, "theirs": {"method": "folder", "images": "tests"}}
     arms = {"baseline": {}, "ddpm": {}, "theirs": {"generator": "theirs", "per_class": [5, 40]}}

@@ -81,7 +81,8 @@ def bring_in(tmp_path, index):
     def function(source, **changes):
         arguments = {"name": "healthy", "classes": CLASSES, "size": 24, "fit": "stretch", "channels": 1}
         arguments |= {"seed": 1, "needed": 1} | changes
-        import_images(source, index, splits, tmp_path / "step-0", **arguments)
+        others = arguments.pop("splits", splits)
+        import_images(source, index, others, tmp_path / "step-0", **arguments)
         rows = pd.read_csv(tmp_path / "step-0" / "images.csv", dtype={"sha256": str, "hash": str})
         return np.load(tmp_path / "step-0" / "images.npy"), rows
 
@@ -264,6 +265,13 @@ def test_images_near_those_of_other_splits_stay_and_the_log_names_those_of_selec
     named = [line for line in capsys.readouterr().out.splitlines() if "nearly" in line]
     assert len(named) == 1
     assert named[0].startswith("  healthy/seen.jpg is nearly the same picture as the study's own real/select.png, by ")
+
+
+def test_where_every_image_is_a_test_image_of_some_fold_all_leaks_are_told_at_once(tmp_path, bring_in):
+    source = write_folder(tmp_path / "source", {"healthy": 1, "covid19": 1})
+    for name, pixels in (("seen", film(1)), ("tested", film(2)), ("trained_on", picture(9999))):
+        (source / "healthy" / f"{name}.png").write_bytes(encoded(pixels.repeat(2, axis=0)))
+    assert len(problems(bring_in, source, splits=[])) == 3
 
 
 def test_further_phantoms_are_none_of_the_study_s(tmp_path, bring_in, index):

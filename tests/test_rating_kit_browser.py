@@ -137,6 +137,10 @@ def test_a_reader_rates_a_whole_kit_by_keyboard(browser, kits, mode, tmp_path):
                 page.keyboard.press(str(digit))
                 typed.setdefault(score["name"], {})[item] = str(score["options"][digit - 1]["value"])
         assert page.locator("#why").inner_text() == "Done"
+        # A reader who closes the page now, and exports another day, has the last item's time, too.
+        places = ("JSON.parse(localStorage[ratings.key])", "ratings")
+        kept, spent = (page.evaluate(f"{place}.seconds[kit.items.at(-1).item]") for place in places)
+        assert kept == spent > 0
         name, path, table = export(page, lambda page: page.click("#save"))
         joined = join_ratings([read_export(path)], {key["kit"][0]: key})
         assert {url.split("?")[0] for url in requests if not url.startswith("blob:")} <= {

@@ -168,6 +168,16 @@ def test_two_arms_of_a_generator_at_one_dose_stay_apart():
     assert list(cell_scores.mean_accuracy_changes(cells, "baseline")["resnet"].round(6)) == [10, -20, -5]
 
 
+def test_controls_of_several_numbers_of_images_all_have_rows():
+    runs = [a_run("baseline", 0.5), a_run("gan+100", 0.6, generator="gan", dose=100)]
+    runs += [a_run(f"shuffled_labels+{count}", 0.4) for count in (100, 500)]
+    runs += [run | {"metric": "recall", "class": "viral"} for run in runs]
+    controls = ["shuffled_labels+100", "shuffled_labels+500"]
+    for name, last in (("table7_accuracy", "gan"), ("table9_per_class", "gan+100")):
+        table = TABLES[name](some_cells(*runs), "baseline")
+        assert list(table.frame["Training data"]) == ["baseline", *controls, last]
+
+
 def test_an_arm_that_uses_a_generators_images_otherwise_is_no_dose_of_it():
     runs = [a_run("baseline", 0.5), a_run("gan+100", 0.6, generator="gan", dose=100)]
     runs += [a_run("balanced", 0.7, generator="gan", dose=250), a_run("ddpm", 0.8, generator="ddpm", dose=250)]

@@ -205,6 +205,9 @@ function pause() {
 }
 
 function finish() {
+  if (overtaken()) return;
+  spend();
+  ratings.save();
   const left = kit.items.length - ratings.complete;
   if (left) stop("The end of the kit", `${left} ${left === 1 ? "is" : "are"} not rated yet.`, nextUnrated);
   else stop("Done", "All are rated. Export your ratings and send the file to the person who gave you this kit. Thank you.", () => go(place));

@@ -39,8 +39,9 @@ def aggregate_runs(runs: pd.DataFrame, ddof: int) -> pd.DataFrame:
 def accuracy_changes(cells: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Change of accuracy, in percentage points, of each arm with synthetic images from its classifier's baseline.
 
-    Columns: `classifier, arm, training_data, dose, change, sd, sd_baseline, n, n_baseline`; the standard deviations
-    (over seeds, of the arm and of the baseline) are in percentage points too. `training_data` is as of the function.
+    Columns: `classifier, arm, generator, training_data, dose, change, sd, sd_baseline, n, n_baseline`; the standard
+    deviations (over seeds, of the arm and of the baseline) are in percentage points too. `training_data` is as of the
+    function.
     """
     accuracy = accuracy_cells(cells)
     start = accuracy.loc[accuracy["arm"] == baseline, ["classifier", "mean", "sd", "n"]]
@@ -49,6 +50,7 @@ def accuracy_changes(cells: pd.DataFrame, baseline: str) -> pd.DataFrame:
         {
             "classifier": changes["classifier"],
             "arm": changes["arm"],
+            "generator": changes["generator"],
             "training_data": training_data(changes),
             "dose": changes["dose"].astype(int),
             "change": 100 * (changes["mean"] - changes["mean_baseline"]),
@@ -89,7 +91,11 @@ def are_findings(scores: pd.DataFrame) -> bool:
 
 
 def training_data(cells: pd.DataFrame) -> pd.Series:
-    """What a row is called beside its dose: the arm's name without it, which in the paper's arms is the generator."""
+    """What a row is called beside its dose: the arm's name without it, which in the paper's arms is the generator.
+
+    Arms without a dose (controls with several numbers of copies, say) keep their names.
+    """
     names = cells["arm"].astype(str)
     ends = names.str.endswith(WITHOUT_COPIES).map({True: WITHOUT_COPIES, False: ""})
-    return names.str.removesuffix(WITHOUT_COPIES).str.replace(r"\+\w+$", "", regex=True) + ends
+    stems = names.str.removesuffix(WITHOUT_COPIES).str.replace(r"\+\w+$", "", regex=True) + ends
+    return names.where(cells["dose"] == 0, stems)

@@ -83,7 +83,7 @@ def figure7_accuracy_change(
 ) -> Figure:
     """Mean change of accuracy from the baseline over classifiers, per dose (Figure 7 of the paper).
 
-    A line per generator over doses set at equal distances, so that 10,000 does not crush 100; dashed where copies were
+    A line per generator, or arm that uses its images otherwise, over doses set at equal distances, so that 10,000 does not crush 100; dashed where copies were
     left out. Thin bars: one standard error over training seeds, of arm and baseline, with classifiers independent; none
     where an n is 1.
     """
@@ -95,17 +95,20 @@ def figure7_accuracy_change(
             return without_scores(figure, axes, note)
         doses = sorted(changes["dose"].unique())
         lines = list(changes["training_data"].unique())
-        # A generator keeps its colour where copies were left out of its images.
+        # The first arm of a generator has its colour, whatever it is called, and where copies were left out, too.
         plain = {name: name.removesuffix(WITHOUT_COPIES) for name in lines}
-        looks = generator_looks(in_order(plain.values(), generators))
+        first = changes.drop_duplicates("generator").set_index("training_data")["generator"]
+        first = {plain[name]: generator for name, generator in first.items()}
+        owner = {name: first.get(plain[name], plain[name]) for name in lines}
+        looks = generator_looks(in_order(owner.values(), generators))
         axes.axhline(0, color=GREY, linewidth=0.8, zorder=0)
-        for place, name in enumerate(sorted(lines, key=lambda name: list(looks).index(plain[name]))):
+        for place, name in enumerate(sorted(lines, key=lambda name: list(looks).index(owner[name]))):
             points = changes[changes["training_data"] == name].groupby("dose")
             height = points["change"].mean()
             # A small step aside keeps bars of different generators apart.
             shift = 0.05 * (place - (len(lines) - 1) / 2)
             width = [doses.index(dose) + shift for dose in height.index]
-            colour, marker = looks[plain[name]]
+            colour, marker = looks[owner[name]]
             error = [_standard_error(scores, ddof) for _, scores in points]
             axes.errorbar(width, height, error, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.5)
             axes.plot(

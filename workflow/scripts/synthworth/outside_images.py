@@ -49,7 +49,8 @@ def import_images(
     Raises one StudyError that lists every problem: for all classes a layout that cannot be read and fewer images than
     are `needed`; for this one files that cannot be read, those that are, byte for byte, real images of the study
     (`index`, the CSV of all of them), and those that are nearly the same as one of its test images: whichever are in
-    none of `splits`, the CSVs of the others. The log names those that are nearly the same as an image of `select`.
+    none of `splits`, the CSVs of the others (no CSV where folds test on all images). The log names those that are
+    nearly the same as an image of `select`.
     """
     listed = {each: find_class(source, each, classes) for each in classes}
     problems = list(dict.fromkeys(problem for found in listed.values() for problem in found.problems))
@@ -86,9 +87,9 @@ def import_images(
 
 def _with_splits(index: str | Path, splits: Sequence[str | Path]) -> pd.DataFrame:
     """The index of all images of the study, with the split of each; those in none of `splits` are test images."""
-    split_of = pd.concat([read_index(path) for path in splits]).set_index("image")["split"]
+    split_of = {image: split for path in splits for image, split in read_index(path)[["image", "split"]].to_numpy()}
     images = read_index(index)
-    return images.assign(split=images["image"].map(split_of).fillna("test"))
+    return images.assign(split=[split_of.get(image, "test") for image in images["image"]])
 
 
 def _leaks(near: pd.DataFrame) -> list[str]:

@@ -129,8 +129,7 @@ def score_checkpoint(
         )
         error = _standard_error(module, others, own)
         for (key, value), (low, high) in zip(values.items(), between.tolist(), strict=True):
-            # An interval without an end, of too few images, says nothing.
-            row = {"low": low, "high": high} if np.isfinite([low, high]).all() else {}
+            row = {} if np.isnan(low) else {"low": low, "high": high}
             row |= {} if error is None or np.isnan(error) else {"standard_error": error}
             lacking = ["interval"] * ("low" not in row)
             lacking += ["standard error"] * (error is not None and "standard_error" not in row)

@@ -70,8 +70,8 @@ def interval(
     each, as cheap as it can be. `patients` [n] are those of the reference's images: a patient is left out as a whole.
     So is a prompt, where `prompts` [n], those of the synthetic images, are several: other images have other ones.
 
-    With too few images to leave any out the interval is the metric's whole range. StudyError from the function for
-    sets that it is not defined on.
+    With too few images to leave any out there is none: NaN. StudyError from the function for sets that it is not
+    defined on.
     """
     sets = (synthetic,) if reference is None else (reference, synthetic)
     evaluate = _evaluation(function, prepare, sets)
@@ -84,8 +84,9 @@ def interval(
         units[-1] = np.unique(prompts, return_inverse=True)[1]
     images = min(unit.max() + 1 for unit in units)
     on = _Scales(scales, int(images), confidence)
+    none = np.full((len(scales), 2), np.nan)
     if images < 2:
-        return on.ranges()
+        return none
     rng = np.random.default_rng(named_seed(seed, "interval"))
     variance = np.zeros_like(value)
     try:
@@ -95,7 +96,7 @@ def interval(
             variance += factor * np.var(values, axis=0)
     except StudyError:
         # The whole sets were scored, so it is the subsets that are too small.
-        return on.ranges()
+        return none
     return on.between(value, variance)
 
 
@@ -160,10 +161,6 @@ class _Scales:
         self.names = names
         self.images = images
         self.quantile = float(stdtrit(max(images - 1, 1), (1 + confidence) / 2))
-
-    def ranges(self) -> np.ndarray:
-        """The whole range of each value."""
-        return np.array([self._range(name) for name in self.names])
 
     def forward(self, values: np.ndarray) -> np.ndarray:
         """The values on the scales on which variances are reckoned."""

@@ -56,7 +56,12 @@ class GeneratorsInputs(StudyPaths):
         return [str(path) for path in source_files(self.config["generators"][wildcards.generator]["images"], names)]
 
     def other_splits(self, wildcards: Any) -> list[str]:
-        """The images that are trained on or chosen by: a guard knows the test images as those that are not these."""
+        """The images that are trained on or chosen by: a guard knows the test images as those that are not these.
+
+        None with folds, each of which tests on images that others train on.
+        """
+        if self.config["splits"]["folds"]:
+            return []
         return [f"{self.results}/data/{split}/index.csv" for split in self.study.splits if split != "test"]
 
     def base_source(self, wildcards: Any) -> list[str]:

@@ -191,7 +191,7 @@ def _set_score(
         # Of a single image there is no interval; C_T ends where all of one set lie beyond all of the other.
         m = len(real)
         end = np.sqrt(3 * n * m / (n + m + 1))
-        low, high = min(value, max(-end, ends[0])), max(value, min(end, ends[1]))
+        low, high = min(value, np.fmax(-end, ends[0])), max(value, np.fmin(end, ends[1]))
     different = as_rows(_different(images))
     p = power.p(contrast(name, different, real))
     reference = float(SET_SCORES[name](real, real))

@@ -20,8 +20,7 @@ def effects(comparisons: pd.DataFrame, baseline: str) -> Table:
         "Intervals hold for all arms at once (comparisons.csv has those of each arm alone); p and verdicts are "
         "adjusted for all arms.",
     ]
-    if (pooled["minimum_detectable_effect"] >= 1).any():
-        remarks.append("Smallest effect of 100: not even the largest could be seen, as chance is known too badly.")
+    remarks += _unseen(pooled)
     return Table(_rows(pooled).reset_index(drop=True), f"Effect of each arm on {metric}", remarks)
 
 
@@ -45,6 +44,7 @@ def external_effects(comparisons: pd.DataFrame, baseline: str) -> Table:
         "Intervals, p and verdicts are adjusted for all arms on one test set, not over test sets: the study's verdict "
         "is that of its own test split, and the others say whether it holds elsewhere."
     )
+    remarks += _unseen(pooled)
     return Table(frame.reset_index(drop=True), f"Effect of each arm on {metric}, on other test images", remarks, "Arm")
 
 
@@ -61,6 +61,12 @@ def _rows(pooled: pd.DataFrame) -> pd.DataFrame:
             "Verdict": pooled["verdict"],
         }
     )
+
+
+def _unseen(pooled: pd.DataFrame) -> list[str]:
+    if not (pooled["minimum_detectable_effect"] >= 1).any():
+        return []
+    return ["Smallest effect of 100: not even the largest could be seen, as chance is known too badly."]
 
 
 def _metric(pooled: pd.DataFrame) -> str:
