@@ -11,6 +11,8 @@ from synthworth.figure_style import GENERATOR_COLOURS, GREY, PAGE_WIDTH, STYLE
 COLUMNS = ["design", "effect", "metric", "quantity", "value", "low", "high", "studies"]
 PRIMARY = "balanced_accuracy"
 LEVEL = 0.05
+# What the page promises of studies without an effect: the tests are two-sided, and only one side helps.
+HELPS_AT_MOST = LEVEL / 2
 # The quantities of the CSV.
 HELPS, HARMS, COVERED, TOGETHER = "helps", "harms", "intervals with the truth", "all simultaneous intervals"
 POWER, DETECTABLE, WIDTH = "power", "minimum detectable effect", "width of the intervals"
@@ -93,7 +95,7 @@ def _false_alarms(axes: Axes, frame: pd.DataFrame, names: list[str], looks: dict
         axes.plot([100 * row["value"]], [place], color=colour, marker=marker, markersize=6)
         right = row["value"] < 0.5
         # Clear of the dashed line.
-        beside = max(100 * row["high"], 100 * LEVEL) if right else 100 * row["low"]
+        beside = max(100 * row["high"], 100 * HELPS_AT_MOST) if right else 100 * row["low"]
         axes.annotate(
             f"{100 * row['value']:.1f} %",
             (beside, place),
@@ -102,7 +104,7 @@ def _false_alarms(axes: Axes, frame: pd.DataFrame, names: list[str], looks: dict
             ha="left" if right else "right",
             va="center",
         )
-    axes.axvline(100 * LEVEL, color=GREY, linewidth=0.8, linestyle="--")
+    axes.axvline(100 * HELPS_AT_MOST, color=GREY, linewidth=0.8, linestyle="--")
     axes.set_yticks(range(len(rows)), [*(name.replace(", ", ",\n") for name in names), "t-test on\nbootstraps"])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(-3, 103)

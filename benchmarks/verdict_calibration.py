@@ -6,7 +6,7 @@ Usage: OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts python benchmarks/verdict_c
 Studies have the paper's 217 test images of five classes, its 27 arms and five seeds (`simulated_studies`): with equal
 generators, with one classifier and with five, and with two seeds; and with generators whose trainings differ in skill,
 trained once, so that their luck passes for an effect, and trained twice. Where no arm has an effect, the share of
-studies that say `helps` (at most 5 %) and the share of intervals that hold the truth (93 to 97 %) are counted, by
+studies that say `helps` (at most 2.5 %) and the share of intervals that hold the truth (93 to 97 %) are counted, by
 balanced accuracy in all studies and by the other metrics in fewer. In as many the first arm has an effect of its own
 among 26 without: how often it is found, how often its interval holds the effect, how its standard error grows.
 

@@ -19,11 +19,10 @@ from synthworth.statistics.influence import METRICS, values_and_influences
 from synthworth.statistics.outputs import write_comparisons, write_generators, write_verdict
 from synthworth.statistics.predictions import Predictions, align, read_predictions
 from synthworth.statistics.variance import seed_noise
-from synthworth.statistics.verdict import headline, verdict
+from synthworth.statistics.verdict import verdict
 from synthworth.tables.effects import effects
 
 CLASSES = ("bacterial", "covid", "healthy", "viral")
-FIXED, PATIENTS = "on these training images", "other training patients"
 
 
 def simulated(
@@ -291,126 +290,6 @@ def test_the_published_grid_takes_seconds(metric):
     assert time.process_time() - start < 20
 
 
-def comparison(arm, effect, low, high, word, dose=100, **others):
-    return {
-        "classifier": "all",
-        "arm": arm,
-        "generator": arm,
-        "dose": dose,
-        "metric": "balanced_accuracy",
-        "confidence": 0.95,
-        "effect": effect,
-        "standard_error": (high - low) / 4,
-        "low": low,
-        "high": high,
-        "low_simultaneous": low - 0.01,
-        "high_simultaneous": high + 0.01,
-        "p": 0.01,
-        "p_adjusted": 0.02 if word != "no evidence" else 0.84,
-        "margin": 0.01,
-        "p_equivalence": 0.2,
-        "p_equivalence_adjusted": 0.2,
-        "minimum_detectable_effect": 0.042,
-        "verdict": word,
-        "n_images": 44,
-        "n_patients": 40,
-        "n_classifiers": 1,
-        "n_repeats": 1,
-        "n_seeds": 2,
-        "n_generator_seeds": 1,
-        "n_draws": 1,
-    } | others
-
-
-def test_the_verdict_without_evidence_says_what_could_have_been_seen():
-    rows = [
-        comparison("ddpm+100", 0.004, -0.021, 0.029, "no evidence"),
-        comparison("gan+100", -0.001, -0.009, 0.007, "no evidence", p_equivalence_adjusted=0.02),
-        # Its own interval lies within the margin too, but not after Holm.
-        comparison("lora+100", -0.002, -0.0099, 0.006, "no evidence", p_equivalence=0.02),
-        comparison("oversampling", 0.05, 0.02, 0.08, "helps", dose=0),
-    ]
-    answer = verdict(pd.DataFrame(rows))
-    assert answer["margin"] == 0.01
-    assert answer["verdict"] == "no evidence"
-    assert answer["best_arm"] == "ddpm+100"
-    assert answer["answer"] == (
-        "No evidence that synthetic data helps or harms: best arm ddpm+100, +0.4 points of balanced accuracy "
-        "(95 % interval -3.1 to +3.9, for all arms at once; adjusted p 0.84); an effect below 4.2 points could easily "
-        "have been missed with 44 test images of 40 patients and 2 seeds. The answer speaks of these trained "
-        "generators and images, on these training images: generators trained anew or other training "
-        "patients may do otherwise."
-    )
-    assert answer["arms"]["ddpm+100"]["reason"] == "inconclusive"
-    assert answer["arms"]["gan+100"]["reason"] == "equivalent"
-    assert answer["arms"]["lora+100"]["reason"] == "inconclusive"
-    assert answer["controls"]["oversampling"]["verdict"] == "helps"
-
-
-def test_one_helping_arm_suffices_and_harm_needs_that_none_helps():
-    harms = comparison("gan+1000", -0.06, -0.09, -0.03, "harms")
-    unclear = comparison("ddpm+100", 0.08, -0.02, 0.18, "no evidence")
-    helps = comparison("lora+100", 0.05, 0.02, 0.08, "helps")
-    control = comparison("oversampling", 0.05, 0.02, 0.08, "helps", dose=0)
-    helpful = verdict(pd.DataFrame([harms, unclear, helps, control]))
-    assert (helpful["verdict"], helpful["best_arm"]) == ("helps", "lora+100")
-    assert "1 of 3 synthetic arms help and 1 harms" in helpful["answer"]
-    assert " So does oversampling, without synthetic images. The answer speaks of " in helpful["answer"]
-    harmful = verdict(pd.DataFrame([harms, unclear]))
-    assert (harmful["verdict"], harmful["best_arm"]) == ("harms", "ddpm+100")
-    assert "harms in 1 of 2 arms with all real images, and no arm helps" in harmful["answer"]
-    assert "Worse" not in helpful["answer"] + harmful["answer"]
-    with pytest.raises(StudyError, match="No arm with synthetic images"):
-        verdict(pd.DataFrame([control]))
-
-
-def test_only_arms_that_add_images_to_all_real_ones_make_a_study_harm():
-    replace = comparison("replace", -0.2, -0.3, -0.1, "harms")
-    unclear = comparison("ddpm+100", -0.01, -0.05, 0.03, "no evidence")
-    harms = comparison("gan+1000", -0.06, -0.09, -0.03, "harms")
-    worse = " Worse, but by other ways than adding images to all real ones: replace. The answer speaks of "
-    alone = verdict(pd.DataFrame([replace, unclear]), changed=["replace"])
-    assert (alone["verdict"], alone["arms"]["replace"]["verdict"]) == ("no evidence", "harms")
-    assert alone["answer"].startswith("No evidence that synthetic data helps or harms: best arm ddpm+100")
-    assert worse in alone["answer"]
-    both = verdict(pd.DataFrame([replace, unclear, harms]), changed=["replace"])
-    assert both["verdict"] == "harms"
-    assert both["answer"].startswith("Synthetic data harms in 1 of 2 arms with all real images, and no arm helps: best")
-    assert worse in both["answer"]
-    helps = comparison("replace", 0.2, 0.1, 0.3, "helps")
-    helpful = verdict(pd.DataFrame([helps, unclear, harms]), changed=["replace"])
-    assert (helpful["verdict"], helpful["best_arm"]) == ("helps", "replace")
-
-
-@pytest.mark.parametrize(
-    ("repeated", "outside", "scope", "others", "yes"),
-    [
-        ({}, [], f"these trained generators and images, {FIXED}", f"generators trained anew or {PATIENTS}", "these "),
-        ({"n_draws": 3}, [], f"these trained generators, {FIXED}", f"generators trained anew or {PATIENTS}", "these "),
-        ({"n_generator_seeds": 2, "n_draws": 3}, [], f"generators trained anew, {FIXED}", PATIENTS, ""),
-        ({"n_repeats": 2}, [], "generators trained anew, on other splits of these patients", "other patients", ""),
-        (
-            {"n_generator_seeds": 2},
-            ["gan+9"],
-            f"these images, {FIXED}",
-            f"other synthetic images or {PATIENTS}",
-            "these ",
-        ),
-    ],
-)
-def test_the_verdict_says_what_it_speaks_of(repeated, outside, scope, others, yes):
-    rows = [comparison("gan+9", 0.05, 0.02, 0.08, "helps", **repeated), comparison("x+9", 0, -0.1, 0.1, "no evidence")]
-    answer = verdict(pd.DataFrame([*rows, comparison("oversampling", 0, 0, 0, "no evidence", dose=0)]), outside)
-    assert answer["scope"] == answer["arms"]["gan+9"]["scope"] == scope
-    assert answer["arms"]["x+9"]["scope"] == "these trained generators and images, on these training images"
-    assert "scope" not in answer["controls"]["oversampling"]
-    assert answer["answer"].endswith(f" The answer speaks of {scope}: {others} may do otherwise.")
-    # One training of a generator may be a lucky one: a "yes" speaks of it alone.
-    assert headline(answer) == f"Yes: {yes}synthetic images help."
-    assert headline(answer | {"verdict": "harms"}) == "Some ways of using synthetic images harm; none helps."
-    assert headline(answer | {"verdict": "no evidence"}) == "No evidence that synthetic images help."
-
-
 def test_generators_are_compared_by_the_runs_of_the_arms_asked_for():
     arms = [("baseline", "baseline", 9), ("gan+100", "gan", 0.5), ("gan+250", "gan", 0.6), ("ddpm+100", "ddpm", 0.7)]
     runs = pd.DataFrame(
@@ -453,9 +332,10 @@ def test_from_prediction_files_to_verdict(tmp_path):
     pd.testing.assert_frame_equal(rows, expected, check_dtype=False)
     expected = variance_components(predictions, "balanced_accuracy")
     pd.testing.assert_frame_equal(components.fillna({"remark": ""}), expected, check_dtype=False)
-    write_verdict(files[0], tmp_path / "out/verdict.json", outside=["generator"], changed=["generator+1"])
+    sorts = {"outside": ["generator"], "other_regimes": ["generator+1"], "confounded": ["generator+2"]}
+    write_verdict(files[0], tmp_path / "out/verdict.json", **sorts)
     answer = json.loads((tmp_path / "out/verdict.json").read_text(encoding="utf-8"))
-    assert answer == verdict(rows, ["generator"], ["generator+1"])
+    assert answer == verdict(rows, **sorts)
     assert answer["margin"] == 0.02
     arms = ["gan+100", "ddpm+100"]
     scores = pd.DataFrame({"arm": arms, "generator": ["gan", "ddpm"], "metric": "accuracy", "class": "all"})

@@ -13,6 +13,7 @@ from synthworth.study import Run, Study
 
 HOUSE = Path(__file__).parents[1]
 DEFAULT = yaml.safe_load((HOUSE / "config" / "config.yaml").read_text())
+LACKING = {"balance": "to_majority"}
 DOSES = [100, 250, 500, 750, 1000]
 
 
@@ -81,9 +82,9 @@ def test_the_rank_tests_take_the_papers_arms_alone():
     assert json.loads(Specs(few).compare_generators(SimpleNamespace()))["arms"] == ["ddpm+5"]
 
 
-def test_harm_is_said_by_arms_with_all_that_the_baseline_has_and_images_added():
+def test_the_verdict_knows_arms_of_other_regimes_and_arms_that_differ_in_more_than_images():
     reach = json.loads(Specs(study()).reach_verdict(SimpleNamespace()))
-    assert reach == {"outside": [], "changed": ["replace"]}
+    assert reach == {"outside": [], "other_regimes": ["replace", "pretrain"], "confounded": []}
     arms = {"baseline": {}, "focal": {"loss": "focal"}, "a": {"generator": "ddpm", "per_class": 5}}
     arms |= {name: arms["a"] | own for name, own in [("b", {"balance": "to_majority"}), ("c", {"loss": "focal"})]}
     arms |= {
@@ -91,11 +92,21 @@ def test_harm_is_said_by_arms_with_all_that_the_baseline_has_and_images_added():
         "replace": arms["a"] | {"regime": "replace"},
     }
     arms |= {"e": arms["a"] | {"shuffled_labels": True}, "f": arms["a"] | {"balance": "class_weights"}}
+    arms |= {"g": arms["a"] | {"regime": "pretrain_then_finetune"}, "h": arms["a"] | {"mixing": "mixup"}}
+    # Keys that nothing reads here make no other arm.
+    arms["idle"] = arms["a"] | {"focal_gamma": 3, "mixing_alpha": 0.5, "pretrain_share": 0.3}
+    arms |= {"weighted": {"balance": "class_weights"}, "focal_3": arms["c"] | {"focal_gamma": 3}}
     few = {"arms": arms, "generators": {"ddpm": {}}, "seeds": {"generators": [1, 2]}}
-    for baseline, changed in [("baseline", ["c", "d", "f", "replace"]), ("focal", ["a", "b", "f", "replace"])]:
-        whole = study(**few, statistics={"baseline": baseline})
-        said = json.loads(Specs(whole).reach_verdict(SimpleNamespace()))["changed"]
-        assert sorted(set(said) & {*arms}) == changed
+    found = {
+        "baseline": (["g", "replace"], ["c", "d", "f", "focal_3", "h"]),
+        "focal": (["d"], ["a", "b", "f", "focal_3", "g", "h", "idle", "replace"]),
+        # Where each class gets what it lacks, weights have nothing to do.
+        "weighted": ([], ["a", "c", "d", "focal_3", "g", "h", "idle", "replace"]),
+    }
+    for baseline, (other_regimes, confounded) in found.items():
+        said = json.loads(Specs(study(**few, statistics={"baseline": baseline})).reach_verdict(SimpleNamespace()))
+        assert sorted(set(said["other_regimes"]) & {*arms}) == other_regimes
+        assert sorted(set(said["confounded"]) & {*arms}) == confounded
 
 
 def test_the_means_of_table_8_are_over_the_papers_arms_alone():
@@ -106,6 +117,17 @@ def test_the_means_of_table_8_are_over_the_papers_arms_alone():
         SimpleNamespace(study="published", table=table.table),
     ):
         assert "special" not in json.loads(Specs(study()).render_table(other))
+
+
+def test_arms_add_images_to_the_baseline_that_the_study_has():
+    focal, images = {"loss": "focal"}, {"generator": "ddpm", "per_class": [5]}
+    arms = {"focal": focal, "ddpm": focal | images, "other": images, "balanced": focal | images | LACKING}
+    specs = Specs(study(generators={"ddpm": {}}, arms=arms, statistics={"baseline": "focal"}))
+    table = SimpleNamespace(study="mine", table="table8_accuracy_change")
+    special = json.loads(specs.render_table(table))["special"]
+    assert {"other+5", "balanced+5"} <= set(special)
+    assert "ddpm+5" not in special
+    assert json.loads(specs.compare_generators(SimpleNamespace()))["arms"] == ["ddpm+5"]
 
 
 def test_replicates_are_arms_that_statistics_call_the_same(tmp_path):

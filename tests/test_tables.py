@@ -78,10 +78,15 @@ def test_table8_means_are_over_the_papers_arms_alone():
     rows = {"a": "+10.00", "b": "+40.00", "replace": "-40.00", "pretrain": "-40.00", "mean": "+25.00"}
     assert dict(zip(table.frame["Training data"], table.frame["resnet"], strict=True)) == rows
     assert table.remarks[2] == (
-        "Arms that do other than add images to all real ones do not count in it: replace, pretrain."
+        "Arms that do other than add images of every class to baseline do not count in it: replace, pretrain."
     )
     alone = papers.table8_accuracy_change(some_cells(runs[0], runs[3]), "baseline", special)
     assert "mean" not in set(alone.frame["Training data"])
+    assert alone.remarks[1:] == [
+        "There is no row of means: all arms do other than add images of every class to baseline."
+    ]
+    usual = papers.table8_accuracy_change(some_cells(*runs[:3]), "baseline", special)
+    assert usual.remarks[1:] == ["In the row of means each generator and dose has equal weight."]
 
 
 def test_table7_prints_what_the_paper_prints(published):

@@ -44,12 +44,6 @@ class Arm:
         return self.generator is None or self.shuffled_labels or self.real_share < 1
 
     @property
-    def plain(self) -> bool:
-        """Whether it adds synthetic images to all real ones and does nothing else: the paper's arms."""
-        usual = (self.regime, self.balance, self.loss, self.mixing) == ("mix", "none", "cross_entropy", "none")
-        return usual and not self.control
-
-    @property
     def source(self) -> str:
         """Where statistics say that its images come from: the generator, whatever its seed; the arm, of a control."""
         return self.shared_name if self.generator is None or self.control else original(self.generator)
@@ -61,22 +55,32 @@ class Arm:
 
     def like(self, other: "Arm") -> bool:
         """Whether it differs from another arm at most in its share of real images (and in who trains it)."""
-        own, others = (replace(arm, name="", shared_name="", real_share=1.0, classifiers=()) for arm in (self, other))
+        shared = {"name": "", "shared_name": "", "real_share": 1.0, "classifiers": ()}
+        own, others = (replace(arm._in_effect(), **shared) for arm in (self, other))
         return own == others
 
     def adds_to(self, other: "Arm") -> bool:
-        """Whether it is another arm with synthetic images added, and nothing else changed."""
+        """Whether it is another arm with synthetic images added, as many of each class, and nothing else changed."""
         plain = {"generator": None, "generator_seed": 1, "draw": 1, "per_class": 0}
         return self.dose > 0 and replace(self, **plain).like(other) and self.real_share == other.real_share
 
-    def augments(self, other: "Arm") -> bool:
-        """Whether it is trained on all that another arm is, and as that is, and on synthetic images too.
+    def differs_in_images_alone(self, other: "Arm") -> bool:
+        """Whether it uses synthetic images, in whatever regime, and is trained as another arm otherwise.
 
-        How these are used is of no account: mixed in, first, or where a class lacks images.
+        `to_majority` only says how many images each class gets. It leaves no imbalance that a `balance` of the other
+        arm could mend, so it stands for that too.
         """
-        use = {"regime": other.regime, "pretrain_share": other.pretrain_share}
         balance = other.balance if self.balance == "to_majority" else self.balance
-        return self.regime != "replace" and replace(self, **use, balance=balance).adds_to(other)
+        return replace(self, regime=other.regime, balance=balance).adds_to(other)
+
+    def _in_effect(self) -> "Arm":
+        """The same arm without the numbers that nothing reads in it."""
+        read = {
+            "focal_gamma": self.loss == "focal",
+            "mixing_alpha": self.mixing != "none",
+            "pretrain_share": self.regime == "pretrain_then_finetune",
+        }
+        return replace(self, **{key: getattr(Arm, key) for key, used in read.items() if not used})
 
     @property
     def first(self) -> int:

@@ -67,7 +67,8 @@ def mean_accuracy_changes(cells: pd.DataFrame, baseline: str, special: Collectio
 
     `Overall` averages a row over classifiers and doses. `mean` averages a column over all (generator, dose) cells,
     each with equal weight, so that a generator with more doses counts more, as in the paper; it has no Overall. Arms
-    that are `special` (`replace`, say), of which the paper has none, do not count in it; it is missing without others.
+    that are `special` (`replace`, say), as they do other than add images of every class to the baseline, do not count
+    in it; it is missing without others.
     """
     changes = accuracy_changes(cells, baseline)
     if changes.empty:

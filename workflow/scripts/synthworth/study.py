@@ -160,10 +160,14 @@ class Study:
             for seed in self.config["seeds"]["runs"]
         ]
 
+    @property
+    def baseline(self) -> Arm:
+        """The arm that all others are compared with."""
+        return self.arms[self.config["statistics"]["baseline"]]
+
     def learning_curve(self) -> list[Arm]:
         """The baseline and the arms that differ from it in the share of real training images alone."""
-        baseline = self.arms[self.config["statistics"]["baseline"]]
-        return [arm for arm in self.arms.values() if arm.like(baseline)]
+        return [arm for arm in self.arms.values() if arm.like(self.baseline)]
 
     def scopes(self, generator: str) -> list[str]:
         """What each model of a generator is trained on: the classes, or `all` for one joint model."""

@@ -1,5 +1,6 @@
 """Specs of the rules that train classifiers and compare arms."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from synthworth.arms import Arm
@@ -76,17 +77,22 @@ class ClassifiersSpecs(ConfigSlices):
     @canonical
     def compare_generators(self, wildcards: Any) -> dict[str, Any]:
         """The metric of the rank tests, and the arms whose runs they take."""
-        plain = dict.fromkeys(arm.shared_name for arm in self.study.arms.values() if arm.plain)
-        return {"metric": self.config["statistics"]["primary_metric"], "arms": list(plain)}
+        adding = _shared_names(arm for arm in self.study.arms.values() if arm.adds_to(self.study.baseline))
+        return {"metric": self.config["statistics"]["primary_metric"], "arms": adding}
 
     @canonical
     def reach_verdict(self, wildcards: Any) -> dict[str, Any]:
-        """The generators whose images someone else made, and the arms that do not add images to what the baseline has;
-        of all else the comparisons say what the verdict rests on."""
-        baseline = self.study.arms[self.config["statistics"]["baseline"]]
+        """The generators whose images someone else made, and the arms that the study's verdict does not rest on, or not
+        in all: those confounded with another loss, mixing or balance than the baseline's, and those of other regimes.
+        """
+        baseline = self.study.baseline
         synthetic = [arm for arm in self.study.arms.values() if arm.dose]
-        changed = dict.fromkeys(arm.shared_name for arm in synthetic if not arm.augments(baseline))
-        return {"outside": self.study.outside(), "changed": list(changed)}
+        comparable = [arm for arm in synthetic if arm.differs_in_images_alone(baseline)]
+        return {
+            "outside": self.study.outside(),
+            "other_regimes": _shared_names(arm for arm in comparable if arm.regime != baseline.regime),
+            "confounded": _shared_names(arm for arm in synthetic if arm not in comparable),
+        }
 
     def _images_of(self, arm: Arm) -> dict[str, Any]:
         """Keywords of `arm_images`; of what an arm does not do, nothing: its runs do not hang on it."""
@@ -120,6 +126,11 @@ class ClassifiersSpecs(ConfigSlices):
             for repeat in repeats
             for run in self.study.runs
         ]
+
+
+def _shared_names(arms: Iterable[Arm]) -> list[str]:
+    """What statistics call the arms, replicates once."""
+    return list(dict.fromkeys(arm.shared_name for arm in arms))
 
 
 def _objective(arm: Arm) -> dict[str, Any]:

@@ -33,8 +33,7 @@ class RatingsSpecs(ConfigSlices):
     @canonical
     def correlate_ratings(self, wildcards: Any) -> dict[str, Any]:
         """The arms whose effects are a generator's utility: the baseline's training data with its images added."""
-        baseline = self.study.arms[self.config["statistics"]["baseline"]]
-        arms = {arm.shared_name: arm.source for arm in self.study.arms.values() if arm.adds_to(baseline)}
+        arms = {arm.shared_name: arm.source for arm in self.study.arms.values() if arm.adds_to(self.study.baseline)}
         return {"arms": arms, "seed": seed(self.seed, "rating_correlations")}
 
     @canonical

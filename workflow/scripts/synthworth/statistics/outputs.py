@@ -82,10 +82,15 @@ def write_generators(runs: str | Path, generators: str | Path, *, metric: str, a
 
 
 def write_verdict(
-    comparisons: str | Path, answer: str | Path, *, outside: Sequence[str], changed: Sequence[str]
+    comparisons: str | Path,
+    answer: str | Path,
+    *,
+    outside: Sequence[str],
+    other_regimes: Sequence[str],
+    confounded: Sequence[str],
 ) -> None:
     """Reads comparisons.csv and writes `verdict` of it as JSON."""
-    reached = verdict(read_scores(comparisons), outside, changed)
+    reached = verdict(read_scores(comparisons), outside, other_regimes, confounded)
     with replacing(answer) as temporary:
         text = json.dumps(reached, indent=2, allow_nan=False, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")

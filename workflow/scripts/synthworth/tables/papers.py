@@ -86,15 +86,15 @@ def table7_accuracy(cells: pd.DataFrame, baseline: str) -> Table:
 def table8_accuracy_change(cells: pd.DataFrame, baseline: str, special: Collection[str] = ()) -> Table:
     """Mean change of accuracy from the baseline in percentage points, computed from Table 7's cells (Table 8).
 
-    Arms that are `special` have rows, but do not count in the row of means.
+    Arms that are `special`, which do other than add images of every class to the baseline, have rows, but do not count
+    in the row of means.
     """
     means = mean_accuracy_changes(cells, baseline, special)
     frame = means.map(lambda value: number(value, signed=True))
     frame.insert(0, "Training data", means.index)
     remarks = [
         f"Change from the same classifier's {baseline}, averaged over doses.",
-        "In the row of means each generator and dose has equal weight.",
-        *_special_remarks(cells, special),
+        *_means_remarks(means, baseline, [arm for arm in cells["arm"].unique() if arm in special]),
         *_copies_remarks(cells),
         *[OVER_FINDINGS] * are_findings(cells),
     ]
@@ -143,11 +143,12 @@ def table9_per_class(cells: pd.DataFrame, baseline: str) -> Table:
     return Table(frame, caption, remarks, "Metric")
 
 
-def _special_remarks(cells: pd.DataFrame, special: Collection[str]) -> list[str]:
-    shown = [arm for arm in cells["arm"].unique() if arm in special]
-    if not shown:
-        return []
-    return [f"Arms that do other than add images to all real ones do not count in it: {', '.join(shown)}."]
+def _means_remarks(means: pd.DataFrame, baseline: str, special: list[str]) -> list[str]:
+    other = f"do other than add images of every class to {baseline}"
+    if len(means) and "mean" not in means.index:
+        return [f"There is no row of means: all arms {other}."]
+    weights = "In the row of means each generator and dose has equal weight."
+    return [weights, *[f"Arms that {other} do not count in it: {', '.join(special)}."] * bool(special)]
 
 
 def _copies_remarks(cells: pd.DataFrame) -> list[str]:
