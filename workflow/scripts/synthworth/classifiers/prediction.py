@@ -6,8 +6,8 @@ import torch
 from synthworth.classifiers.data import ImageTable
 from synthworth.classifiers.normalisation import normalised
 
-# On a CPU larger batches than 8 leave its cache and take longer for each image; a GPU wants more to do at once.
-BATCH_SIZE = {"cpu": 8, "cuda": 64}
+# On a CPU larger batches than 4 leave its cache and take longer for each image; a GPU wants more to do at once.
+BATCH_SIZE = {"cpu": 4, "cuda": 64}
 
 
 def default_device() -> torch.device:
