@@ -174,6 +174,38 @@ def test_a_generator_less_varied_than_real_images_is_nearer_but_its_gap_is_their
     assert beyond["gap"] <= 2
 
 
+def test_a_gaussian_fitted_to_the_training_images_overfits_and_is_no_copier(tmp_path):
+    """Images are 32 waves, one patient each; the generator knows the mean and the covariance of their heights alone."""
+    place = np.arange(64) / 64
+    rows, columns, phases = np.random.default_rng(0).uniform([[1], [1], [0]], [[5], [5], [2 * np.pi]], (3, 32))
+    waves = np.cos(
+        2 * np.pi * (rows[:, None, None] * place[:, None] + columns[:, None, None] * place) + phases[:, None, None]
+    )
+
+    def drawn(heights):
+        pixels = np.clip(127.5 + 10 * np.tensordot(heights, waves, 1), 0, 255).round().astype(np.uint8)[..., None]
+        return ImageSet(heights, pixels)
+
+    scores = []
+    for study in range(4):
+        rng = np.random.default_rng(study)
+        train, held_out, noise = (rng.normal(size=(n, 32)) for n in (150, 50, 50))
+        ours = train.mean(axis=0) + noise @ np.linalg.cholesky(np.cov(train.T)).T
+        train, held_out = drawn(train), drawn(held_out)
+        # What is planted says how much would have been found, and has no say in what is.
+        reference = compare_real(train, held_out, lambda pixels: np.zeros((len(pixels), 32)), seed=study, sources=2)
+        found = audit(compare_synthetic(drawn(ours), train, held_out, study), reference, study, trials=TRIALS)
+        scores.append(found.summary().assign(generator=str(study), selected=True, **{"class": "viral"}))
+    beyond = pd.concat(scores).groupby("score")["beyond_real"].sum()
+    assert beyond["flagged"] == 0
+    assert beyond["gap"] >= 2
+    write_csv(pd.concat(scores), tmp_path / "audit.csv")
+    collect_audits([str(tmp_path / "audit.csv")], str(tmp_path / "all.csv"))
+    told = memorization(read_scores(tmp_path / "all.csv"), "baseline").frame
+    assert told["Generalisation gap"].str.contains("; overfits").sum() >= 2
+    assert not told.map(lambda text: "; copies" in text).any(axis=None)
+
+
 def test_an_image_made_fifty_times_has_one_chance_to_be_like_a_training_image(phantoms, train, held_out, reference):
     fresh = compare_synthetic(as_set(phantoms[FRESH]), train, held_out, 0)
     repeated = fresh.loc[[0] * 50].assign(other_similarity=1.0, linked_similarity=[-1.0] + [1.0] * 49, similarity=1.0)
