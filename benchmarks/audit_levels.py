@@ -6,7 +6,8 @@ Usage: OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts python benchmarks/audit_lev
 Scores of whole sets, on Gaussian features: generators that draw from the population itself, of which 5 % should be
 beyond; from it with less spread; and from a Gaussian with the mean and the covariance of the training features, as one
 would that learnt no more than those. Flags, on copy scores drawn by chance: classes that are alike and classes of which
-one has the highest scores, with images in equal numbers and not; told and counted. Intervals are 95 %, over studies.
+one has the highest scores, with images in equal numbers and not; told and counted. AuthPct, of real points and of sets
+of which a tenth are planted copies, by the number of training images. Intervals are 95 %, over studies.
 """
 
 import argparse
@@ -45,6 +46,9 @@ STUDIES = [
     *(Study(1.0, held_out=20, synthetic=n) for n in (50, 200)),
     *(Study(None, train, n) for train in (150, 1_000) for n in (50, 200)),
 ]
+TRAINING = (10, 50, 150, 1_000)
+# How far a planted copy is from its source, in standard deviations of each feature.
+NEAR = 0.1
 PATIENTS = [20] * 5
 # How far each class's copy scores lie above the others', in standard deviations; and its images.
 FLAGGED = {
@@ -56,7 +60,7 @@ FLAGGED = {
 
 
 def main() -> None:
-    """Simulates, and prints two tables."""
+    """Simulates, and prints three tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=400)
     parser.add_argument("--trials", type=int, default=40)
@@ -78,6 +82,10 @@ def main() -> None:
         counts, told, high = flags(above, images, 10 * arguments.studies)
         within = _rate(int(np.sum(counts <= high)), len(counts))
         print(f"| {name} | {counts.mean():.1f} | {told:.1f} | {high} | {within} |")
+    print("\n| training | AuthPct of real points, mean (sd over training sets) | power |\n|---|---|---|")
+    for train in TRAINING:
+        real, power = auth_pct(Study(1.0, train), arguments.studies // 4, arguments.trials)
+        print(f"| {train} | {np.mean(real):.0f} % ({np.std(real):.0f}) | {100 * np.mean(power):.0f} % |")
 
 
 def beyond_real(study: Study, studies: int, trials: int) -> dict[str, int]:
@@ -98,6 +106,23 @@ def beyond_real(study: Study, studies: int, trials: int) -> dict[str, int]:
         for name, power in powers.items():
             found[name] += power.p(contrast(name, as_rows(synthetic), as_rows(real))) <= LEVEL
     return found
+
+
+def auth_pct(study: Study, studies: int, trials: int) -> tuple[list[float], list[float]]:
+    """AuthPct in per cent of the held-out points of each study, and its power to find a tenth of near copies."""
+    values, powers = [], []
+    patients = [str(place) for place in range(study.held_out)]
+    for number in range(studies):
+        generator = np.random.default_rng(number)
+        train, held_out = (generator.normal(size=(n, FEATURES)) for n in (study.train, study.held_out))
+        copied = train[generator.integers(len(train), size=study.synthetic)]
+        copies = copied + NEAR * generator.normal(size=copied.shape)
+        real = compare_features(held_out, train, held_out, patients, number, held_out_queries=True)
+        planted = compare_features(copies, train, held_out, patients, number)
+        found = set_powers(real.assign(patient=patients), planted, study.synthetic, number, trials)["auth_pct"]
+        values.append(SET_SCORES["auth_pct"](as_rows(real), as_rows(real)))
+        powers.append(found.power.value)
+    return values, powers
 
 
 def fitted(train: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -721,3 +722,18 @@ def test_the_audits_of_a_study_are_adjusted_together_over_the_chosen_checkpoints
         write_csv(pd.DataFrame({"class": ["NA"], "power": 0.1}), path)
     collect_audits([str(path) for path in powers], str(tmp_path / "power.csv"))
     assert read_table(tmp_path / "power.csv").columns.tolist() == ["class", "power"]
+
+
+@pytest.fixture
+def audit_levels(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    return pytest.importorskip("audit_levels")
+
+
+def test_scores_are_beyond_real_ones_at_the_level_told_and_the_gap_where_a_generator_overfits(audit_levels):
+    real = audit_levels.beyond_real(audit_levels.Study(1.0), studies=100, trials=20)
+    # At 7.5 % more than 14 of 100 come once in 130 times, none once in 2,400.
+    assert all(1 <= found <= 14 for found in real.values()), real
+    fitted = audit_levels.beyond_real(audit_levels.Study(None), studies=30, trials=20)
+    # At 5 % more than 5 of 30 come once in 300 times.
+    assert fitted["gap"] > 5
