@@ -18,7 +18,9 @@ from house import HOUSE, TINY, command, copy_house, environment, planned, planne
 from markupsafe import escape
 from safetensors.torch import load_file
 
+from synthworth.cells import read_scores
 from synthworth.generators import TRAINED
+from synthworth.memorization.summaries import flag_counts
 from synthworth.shards import read_shard
 
 CXR4 = HOUSE.parent / "shared" / "data" / "cxr4"
@@ -205,10 +207,9 @@ def test_copies_are_counted_and_then_kept_from_the_classifiers(finished, tmp_pat
     assert (flags.groupby("class")["flagged"].agg(["sum", "count"]) == [6, 8]).all(axis=None)
     assert (flags["flagged"] == (flags["similarity"] > 0.99)).all()
     report = house / "results/tiny/report/index.html"
-    # Few held-out patients vouch for no low rate.
-    audit = pd.read_csv(scores / "memorization_summary.csv")
-    alarms = audit[audit["score"] == "flagged"].set_index("class")["false_alarms"]
-    counted = f"<li>theirs: 12 of 16; so many innocent ones would give {8 * alarms.sum():.1f} ["
+    innocent = flag_counts(read_scores(scores / "copies.csv"), read_scores(scores / "memorization_summary.csv"))
+    counted = f"real images of new patients {innocent.loc['theirs', 'innocent']:.1f} on average at most"
+    assert "<li>theirs: 12 of 16, " in report.read_text()
     assert counted in report.read_text()
     assert "and stay in the training data" in report.read_text()
     assert set(pd.read_csv(scores / "runs.csv")["arm"]) == {"baseline", "theirs+8"}

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -172,6 +173,38 @@ def test_a_generator_less_varied_than_real_images_is_nearer_but_its_gap_is_their
     assert beyond["c_t"] == beyond["auth_pct"] == 8
     # Of 8 at 5 % each, more than 2 come once in 170 times.
     assert beyond["gap"] <= 2
+
+
+def test_a_gaussian_fitted_to_the_training_images_overfits_and_is_no_copier(tmp_path):
+    """Images are 32 waves, one patient each; the generator knows the mean and the covariance of their heights alone."""
+    place = np.arange(64) / 64
+    rows, columns, phases = np.random.default_rng(0).uniform([[1], [1], [0]], [[5], [5], [2 * np.pi]], (3, 32))
+    waves = np.cos(
+        2 * np.pi * (rows[:, None, None] * place[:, None] + columns[:, None, None] * place) + phases[:, None, None]
+    )
+
+    def drawn(heights):
+        pixels = np.clip(127.5 + 10 * np.tensordot(heights, waves, 1), 0, 255).round().astype(np.uint8)[..., None]
+        return ImageSet(heights, pixels)
+
+    scores = []
+    for study in range(4):
+        rng = np.random.default_rng(study)
+        train, held_out, noise = (rng.normal(size=(n, 32)) for n in (150, 50, 50))
+        ours = train.mean(axis=0) + noise @ np.linalg.cholesky(np.cov(train.T)).T
+        train, held_out = drawn(train), drawn(held_out)
+        # What is planted says how much would have been found, and has no say in what is.
+        reference = compare_real(train, held_out, lambda pixels: np.zeros((len(pixels), 32)), seed=study, sources=2)
+        found = audit(compare_synthetic(drawn(ours), train, held_out, study), reference, study, trials=TRIALS)
+        scores.append(found.summary().assign(generator=str(study), selected=True, **{"class": "viral"}))
+    beyond = pd.concat(scores).groupby("score")["beyond_real"].sum()
+    assert beyond["flagged"] == 0
+    assert beyond["gap"] >= 2
+    write_csv(pd.concat(scores), tmp_path / "audit.csv")
+    collect_audits([str(tmp_path / "audit.csv")], str(tmp_path / "all.csv"))
+    told = memorization(read_scores(tmp_path / "all.csv"), "baseline").frame
+    assert told["Generalisation gap"].str.contains("; overfits").sum() >= 2
+    assert not told.map(lambda text: "; copies" in text).any(axis=None)
 
 
 def test_an_image_made_fifty_times_has_one_chance_to_be_like_a_training_image(phantoms, train, held_out, reference):
@@ -689,3 +722,18 @@ def test_the_audits_of_a_study_are_adjusted_together_over_the_chosen_checkpoints
         write_csv(pd.DataFrame({"class": ["NA"], "power": 0.1}), path)
     collect_audits([str(path) for path in powers], str(tmp_path / "power.csv"))
     assert read_table(tmp_path / "power.csv").columns.tolist() == ["class", "power"]
+
+
+@pytest.fixture
+def audit_levels(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    return pytest.importorskip("audit_levels")
+
+
+def test_scores_are_beyond_real_ones_at_the_level_told_and_the_gap_where_a_generator_overfits(audit_levels):
+    real = audit_levels.beyond_real(audit_levels.Study(1.0), studies=100, trials=20)
+    # At 7.5 % more than 14 of 100 come once in 130 times, none once in 2,400.
+    assert all(1 <= found <= 14 for found in real.values()), real
+    fitted = audit_levels.beyond_real(audit_levels.Study(None), studies=30, trials=20)
+    # At 5 % more than 5 of 30 come once in 300 times.
+    assert fitted["gap"] > 5

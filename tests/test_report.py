@@ -6,6 +6,7 @@ from test_audit_tables import audits, flags
 from test_config import DEFAULT
 
 from synthworth.config import compose
+from synthworth.memorization.summaries import flag_counts
 from synthworth.report import write_report
 
 CHOSEN_BY_JUDGES = "chose the checkpoints, and then judge them here"
@@ -15,9 +16,10 @@ CHOSEN_BY_JUDGES = "chose the checkpoints, and then judge them here"
 def page(tmp_path):
     """The page of a part of a study: its text from audits, flags and changes of the config."""
 
-    def page(audits, flags=None, **changes):
-        table = tmp_path / "memorization.html"
-        table.write_text("<table></table>")
+    def page(audits, flags=None, tables=("memorization",), **changes):
+        fragments = [tmp_path / f"{name}.html" for name in tables]
+        for fragment in fragments:
+            fragment.write_text("<table></table>")
         files = {"audits": audits, "copies": flags}
         for name, frame in files.items():
             if frame is not None:
@@ -26,22 +28,49 @@ def page(tmp_path):
         shown |= dict.fromkeys(["verdict", "tests", "duplicates", "detection", "commit"])
         html = tmp_path / "index.html"
         config = compose(DEFAULT, changes)
-        write_report(str(html), tables=[str(table)], figures=[], config=config, classes=["a"], part="fold 1", **shown)
+        write_report(
+            str(html),
+            tables=[str(path) for path in fragments],
+            figures=[],
+            config=config,
+            classes=["a"],
+            part="1",
+            **shown,
+        )
         return html.read_text()
 
     return page
 
 
-def test_flags_are_told_with_false_alarms_and_the_recall_of_planted_copies(page):
+def test_flags_are_told_with_what_chance_gives_and_the_recall_of_planted_copies(page):
     told = page(audits(), flags(), memorization={"filter_copies": "drop"})
+    found = flag_counts(flags(), audits())
     assert "flagged as copies, and were kept from the classifiers" in told
     assert (
-        "<li>0: 5 of 40; so many innocent ones would give 3.5 [0.6, 11.0]; of planted copies 72 % [30, 90] were flagged"
-        in told
+        "<li>0: 5 of 40, no more than chance may give: of as many real images of new patients 3.2 on average at most, "
+        f"and in 95 of 100 studies no more than {found.loc['0', 'innocent_high']}. Of planted copies 72 % [30, 90] "
+        "were flagged." in told
     )
-    assert "<li>ddpm: 1 of 4; so many innocent ones would give 1.0 [0.0, 2.4]" in told
+    assert "<li>ddpm: 3 of 4, more than chance gives: of as many real images of new patients 0.4 on average" in told
     assert "and stay in the training data" in page(audits(), flags(), memorization={"filter_copies": "flag"})
     assert "Of all synthetic images" not in page(audits())
+
+
+def test_flags_without_the_audit_are_counted_and_said_to_say_nothing(page):
+    told = page(None, flags())
+    assert "<li>0: 5 of 40.</li>" in told
+    assert "<li>ddpm: 3 of 4.</li>" in told
+    missing = "the audit (scores/memorization_summary.csv) is missing"
+    assert missing in told
+    assert '<a href="#copies">' in told
+    assert missing not in page(audits(), flags())
+
+
+def test_flags_are_shown_where_there_is_no_table_of_the_audit(page):
+    told = page(None, flags(), tables=[])
+    assert "<li>0: 5 of 40.</li>" in told
+    assert '<a href="#copies">' in told
+    assert 'id="copies"' not in page(None, tables=[])
 
 
 def test_it_is_told_where_the_images_that_judge_have_chosen_the_checkpoint(page):

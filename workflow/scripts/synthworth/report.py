@@ -103,6 +103,7 @@ def write_report(
         rated=[fragments[name] for name in RATING_TABLES if name in fragments],
         duplicates=_duplicates(duplicates),
         copies=_copies(copies, audits),
+        audited=audits is not None,
         dropped=config["memorization"]["filter_copies"] == "drop",
         chosen_by_judges=_chosen_by_judges(config, audits),
         kits=[_kit(kit, Path(html).parent) for kit in kits],
@@ -162,14 +163,22 @@ def _alarms(detection: str | None, threshold: float) -> list[str]:
 
 
 def _copies(flags: str | None, audits: str | None) -> list[str]:
-    """How many of all synthetic images were flagged as copies, by generator, and what such a count is worth."""
-    if flags is None or audits is None:
+    """How many of all synthetic images were flagged as copies, by generator, and what such a count is worth: without
+    `audits` that is not known.
+    """
+    if flags is None:
         return []
+    found = read_scores(flags)
+    if audits is None:
+        counts = found.groupby("generator")["flagged"].agg(flagged="sum", n="count")
+        return [f"{row.Index}: {row.flagged} of {row.n:,}." for row in counts.itertuples()]
+    words = {True: "more than chance gives", False: "no more than chance may give"}
     return [
-        f"{row.Index}: {row.flagged} of {row.n:,}; so many innocent ones would give {row.innocent:.1f} "
-        f"[{row.innocent_low:.1f}, {row.innocent_high:.1f}]; of planted copies {100 * row.recall:.0f} % "
+        f"{row.Index}: {row.flagged} of {row.n:,}, {words[row.flagged > row.innocent_high]}: of as many real images of "
+        f"new patients {row.innocent:.1f} on average at most, and in 95 of 100 studies no more than "
+        f"{row.innocent_high:,}. Of planted copies {100 * row.recall:.0f} % "
         f"[{100 * row.recall_low:.0f}, {100 * row.recall_high:.0f}] were flagged."
-        for row in flag_counts(read_scores(flags), read_scores(audits)).itertuples()
+        for row in flag_counts(found, read_scores(audits)).itertuples()
     ]
 
 

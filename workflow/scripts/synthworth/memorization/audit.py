@@ -10,6 +10,7 @@ from scipy.stats import betabinom
 from synthworth.errors import StudyError
 from synthworth.fidelity.uncertainty import interval
 from synthworth.memorization.comparison import Reference
+from synthworth.memorization.innocent import POOLED_ALARMS
 from synthworth.memorization.nearest import WITHOUT_COLUMNS
 from synthworth.memorization.power import (
     SET_SCORES,
@@ -32,6 +33,7 @@ SUMMARY_COLUMNS = [
     *("reference", "reference_low", "reference_high", "n_reference"),
     *("p", "beyond_real", "power", "power_low", "power_high", "power_of", "power_copies", "power_images"),
     *FALSE_ALARMS,
+    *POOLED_ALARMS,
 ]
 
 
@@ -101,6 +103,7 @@ class Audit:
                 "power_copies": score.power.copies,
                 "power_images": score.power.images,
                 **dict(zip(FALSE_ALARMS, score.power.false_alarms.cells(), strict=True)),
+                **dict(zip(POOLED_ALARMS, (self.alarm.pooled.value, self.alarm.pooled.n), strict=True)),
             }
             for score in self.scores
         ]

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from synthworth.memorization.innocent import POOLED_ALARMS, innocent_flags
+
 # The scores of an audit, in their order.
 SCORES = {
     "flagged": "Flagged as copies (share)",
@@ -11,12 +13,14 @@ SCORES = {
     "duplicates": "Duplicates (share)",
 }
 # What is said of a set whose score is beyond that of real images. C_T and AuthPct ask whether images lie nearer to the
-# training images than held-out ones do: so do copies, and so do images that are less varied than real ones.
+# training images than held-out ones do: so do copies, and so do images that are less varied than real ones. The gap
+# asks whether they lie nearer to the training images than to others of their kind: so do copies, and so do draws of a
+# Gaussian with the mean and the covariance of the training images, of which none is a copy.
 BEYOND = {
     "flagged": "copies",
     "auth_pct": "nearer than real",
     "c_t": "nearer than real",
-    "gap": "copies",
+    "gap": "overfits",
     "duplicates": "repeats itself",
 }
 # At which a score is beyond: its false-alarm rate on sets of real images.
@@ -52,22 +56,25 @@ def flag_counts(flags: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
 
     `flags` is a row per image (`flagging.flag_shard`), and `summary` the audits' (`collecting.collect_audits`):
     KeyError where it lacks a class of a generator. Columns: `flagged` of `n` images; `innocent`, how many flags as many
-    real images of new patients would give: the false-alarm rate of each class times its images, summed, with the sums
-    of the ends of the rates' 95 % intervals, `innocent_low` and `innocent_high`; `recall`, the share of planted copies
-    that is flagged, in [0, 1], the mean over images, with the widest of the classes' intervals, `recall_low` and
-    `recall_high`.
+    real images of new patients give on average, at most, and `innocent_high`, what their count keeps to in 95 % of
+    studies (`innocent.innocent_flags`); `recall`, the share of planted copies that is flagged, in [0, 1], the mean over
+    images, with the widest of the classes' intervals, `recall_low` and `recall_high`.
     """
     names = ["generator", "class"]
+    audited = summary[(summary["score"] == "flagged") & summary["selected"].eq(True)].set_index(names)
     counts = flags.groupby(names, sort=False)["flagged"].agg(flagged="sum", n="count")
-    audited = summary[(summary["score"] == "flagged") & summary["selected"].eq(True)]
-    audited = audited.set_index(names).loc[counts.index]
-    counts["innocent"] = audited["false_alarms"] * counts["n"]
-    counts["innocent_low"] = audited["false_alarms_low"] * counts["n"]
-    counts["innocent_high"] = audited["false_alarms_high"] * counts["n"]
-    counts["recall"] = audited["power"] * counts["n"]
-    totals, recalls = counts.groupby("generator").sum(), audited.groupby("generator")
-    return totals.assign(
-        recall=totals["recall"] / totals["n"],
-        recall_low=recalls["power_low"].min(),
-        recall_high=recalls["power_high"].max(),
-    )
+    told = [*FALSE_ALARMS, *POOLED_ALARMS, "power", "power_low", "power_high"]
+    counts = counts.join(audited.loc[counts.index, told])
+    rows = {}
+    for generator, own in counts.groupby("generator"):
+        innocent, high = innocent_flags(own)
+        rows[generator] = {
+            "flagged": own["flagged"].sum(),
+            "n": own["n"].sum(),
+            "innocent": innocent,
+            "innocent_high": high,
+            "recall": (own["power"] * own["n"]).sum() / own["n"].sum(),
+            "recall_low": own["power_low"].min(),
+            "recall_high": own["power_high"].max(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").astype({"flagged": int, "n": int, "innocent_high": int})

@@ -71,9 +71,11 @@ def memorization(scores: pd.DataFrame, baseline: str) -> Table:
         "Few patients vouch for no low rate.",
         f"{_words(chosen['score'].unique())}: beyond what real images have, at 5 % over all {len(chosen)} scores "
         f"together (after Holm). With “?”: at 5 % by itself, as {LEVEL * len(chosen):.1f} of so many would be by "
-        "chance, and as power is told. A score of little power says nothing when it finds nothing.",
-        "Nearer to the training images than real ones lie copies, but also images that are less varied than real ones: "
-        "where neither flags nor gap say “copies”, it is no evidence of any.",
+        "chance, and as power is told. For AuthPct and the gap the 5 % may be 9: in simulations so many sets of real "
+        "points were beyond. A score of little power says nothing when it finds nothing.",
+        "Nearer to the training images than real ones lie copies, but also images that are less varied than real ones. "
+        "Those of a generator that overfits are nearer to its own training images than to others of their kind: it "
+        "remembers the set, which is no evidence that any one image is a copy. Of copies speak the flags alone.",
     ]
     caption = "Does a generator copy its training images?"
     return Table(frame, caption, remarks if len(frame) else [], "Class")
