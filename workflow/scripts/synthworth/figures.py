@@ -83,9 +83,9 @@ def figure7_accuracy_change(
 ) -> Figure:
     """Mean change of accuracy from the baseline over classifiers, per dose (Figure 7 of the paper).
 
-    A line per generator, or arm that uses its images otherwise, over doses set at equal distances, so that 10,000 does not crush 100; dashed where copies were
-    left out. Thin bars: one standard error over training seeds, of arm and baseline, with classifiers independent; none
-    where an n is 1.
+    A line per generator, or arm that uses its images otherwise, over doses set at equal distances, so that 10,000 does
+    not crush 100; dashed where copies were left out. Thin bars: one standard error over training seeds, of arm and
+    baseline, with classifiers independent; none where an n is 1.
     """
     changes = accuracy_changes(cells, baseline)
     with matplotlib.rc_context(STYLE):
