@@ -12,6 +12,7 @@ from synthworth.classifiers.batches import BatchOrder, Stage
 from synthworth.classifiers.data import ImageDataset, real_images
 from synthworth.classifiers.models import create_classifier, load_classifier
 from synthworth.classifiers.objectives import Objective, class_weights
+from synthworth.classifiers.prediction import BATCH_SIZE
 from synthworth.classifiers.training import fit, learning_rates, train_classifier
 from synthworth.errors import StudyError
 from synthworth.seeds import seed
@@ -166,7 +167,8 @@ def test_steps_are_in_training_mode_and_in_the_precision_asked_for(splits, mixed
     model.register_forward_hook(lambda module, _inputs, logits: passes.append((module.training, logits.dtype)))
     dataset = ImageDataset(training_table, lambda image, _epoch, _row: image)
     fit(model, dataset, selection, **{**FIT, "stages": [Stage(np.arange(33), 2)], "mixed_precision": mixed_precision})
-    assert passes == ([(True, kind)] * 4 + [(False, kind)] * 2) * 2
+    looks = math.ceil(len(selection) / BATCH_SIZE["cpu"])
+    assert passes == ([(True, kind)] * 4 + [(False, kind)] * looks) * 2
 
 
 @pytest.mark.parametrize("mixed_precision", ["bf16", "fp16"])
