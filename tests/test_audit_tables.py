@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from scipy.stats import betabinom
 
+from synthworth.label_fidelity import HELD_OUT
 from synthworth.memorization.innocent import POOLED_ALARMS, innocent_flags
 from synthworth.memorization.power import calibrate
 from synthworth.memorization.summaries import flag_counts
-from synthworth.tables.audits import detection, memorization
+from synthworth.tables.audits import detection, memorization, recognition
 
 
 def scores(*values):
@@ -85,6 +86,7 @@ def audits():
     ]
     told = ["false_alarms", "false_alarms_n", "power", "power_low", "power_high"]
     frame = pd.DataFrame(rows, columns=["generator", "class", "selected", "score", *told])
+    frame = frame.assign(value=0.5, reference_high=0.1, p_adjusted=0.5)
     return frame.assign(false_alarms_low=0.0, false_alarms_high=0.5, pooled_alarms=1 / 29, pooled_alarms_n=28)
 
 
@@ -140,3 +142,14 @@ def test_the_bound_of_innocent_flags_holds_and_the_mean_is_what_is_counted(above
     # At 95 % less than 93.5 % come in one of 70 such simulations.
     assert np.mean(counts <= high) >= 0.935
     assert np.mean(counts) == pytest.approx(mean, rel=0.2)
+
+
+@pytest.mark.parametrize(("recognised", "blind"), [((2, 0, 39), True), ((14, 12, 39), False)])
+def test_what_a_blind_classifier_says_is_told_to_mean_nothing(recognised, blind):
+    rows = [
+        {"source": source, "class": name, "n": 40, "recognised": count, "recall": count / 40, "low": 0, "high": 1}
+        for source in (HELD_OUT, "gan")
+        for name, count in zip("abc", recognised, strict=True)
+    ]
+    table = recognition(pd.DataFrame(rows).assign(reading="as real"), "baseline")
+    assert any("means nothing" in remark for remark in table.remarks) == blind

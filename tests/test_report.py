@@ -56,6 +56,15 @@ def test_flags_are_told_with_what_chance_gives_and_the_recall_of_planted_copies(
     assert "Of all synthetic images" not in page(audits())
 
 
+def test_copies_raise_an_alarm(page):
+    found = audits().assign(p_adjusted=0.01)
+    text = "Alarm.</strong> 0, a: 50 % of its images are flagged as copies of training images"
+    assert page(found).count("Alarm.") == 3
+    assert text in page(found)
+    assert "Alarm." not in page(audits())
+    assert "Alarm." not in page(found.assign(selected=False))
+
+
 def test_flags_without_the_audit_are_counted_and_said_to_say_nothing(page):
     told = page(None, flags())
     assert "<li>0: 5 of 40.</li>" in told

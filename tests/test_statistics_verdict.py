@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -34,6 +35,9 @@ def comparison(arm, effect, low, high, word, dose=100, **others):
         "verdict": word,
         "n_images": 44,
         "n_patients": 40,
+        "baseline_score": 0.6,
+        "guess_score": 0.25,
+        "p_guess": 1e-4,
         "n_classifiers": 1,
         "n_repeats": 1,
         "n_seeds": 2,
@@ -65,6 +69,17 @@ def test_the_verdict_without_evidence_says_what_could_have_been_seen():
     assert answer["arms"]["gan+100"]["reason"] == "equivalent"
     assert answer["arms"]["lora+100"]["reason"] == "inconclusive"
     assert answer["controls"]["oversampling"]["verdict"] == "helps"
+
+
+@pytest.mark.parametrize(
+    ("known", "blind"),
+    [({}, False), ({"p_guess": 0.2}, True)]
+    + [({"p_guess": np.nan, "baseline_score": score}, score == 0.25) for score in (0.25, 0.4)],
+)
+def test_a_baseline_that_is_no_better_than_a_guess_is_told(known, blind):
+    answer = verdict(pd.DataFrame([comparison("gan+100", 0.02, 0.01, 0.1, "no evidence") | known]))["answer"]
+    told = f"guess without a look at the images ({100 * known.get('baseline_score', 0.6):.1f} % against 25.0 %)"
+    assert (told in answer) == blind
 
 
 def test_one_helping_arm_suffices_and_harm_needs_that_none_helps():
@@ -132,8 +147,8 @@ def test_an_arm_that_differs_in_more_than_its_images_carries_no_verdict():
     assert (none["family"], none["confounded"], none["other_regimes"]) == (4, confounded, [])
     assert headline(none) == "No evidence that synthetic images help."
     assert (
-        " Not counted: lora_focal+100 (better), lora_mixup+100 (worse) and 1 other arm, which differ from the baseline "
-        "in more than their synthetic images. The answer speaks of "
+        " Not counted: lora_focal+100 (better), lora_mixup+100 (worse) and lora_cutmix+100, which differ from the "
+        "baseline in more than their synthetic images. The answer speaks of "
     ) in none["answer"]
     assert "Worse, " not in none["answer"]
     yes = reached(better, helps, unclear)
@@ -146,7 +161,10 @@ def test_an_arm_that_differs_in_more_than_its_images_carries_no_verdict():
     assert (no["verdict"], no["best_arm"]) == ("harms", "ddpm+100")
     assert no["answer"].startswith("Synthetic data harms in 1 of 2 arms that only add images to all real ones, and ")
     quiet = reached(alike, unclear)
-    assert " Not counted: 1 arm, which differs from the baseline in more than its synth" in quiet["answer"]
+    assert " Not counted: lora_cutmix+100, which differs from the baseline in more than its synth" in quiet["answer"]
+    many = [comparison(f"focal+{dose}", 0.1, -0.1, 0.3, "no evidence") for dose in range(4)]
+    answer = verdict(pd.DataFrame([*many, unclear]), confounded=[row["arm"] for row in many])["answer"]
+    assert " Not counted: 4 arms, which differ from the baseline" in answer
 
 
 def test_a_study_of_arms_that_differ_in_more_than_their_images_says_so():

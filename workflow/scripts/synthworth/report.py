@@ -21,7 +21,7 @@ from synthworth.contradictions import LAST
 from synthworth.detector import alarm, is_null
 from synthworth.figure_style import METRIC_NAMES
 from synthworth.files import replacing
-from synthworth.memorization.summaries import flag_counts
+from synthworth.memorization.summaries import LEVEL, flag_counts
 from synthworth.protocols import PROTOCOLS
 from synthworth.rating_kit.page import read_questions
 from synthworth.statistics.verdict import headline
@@ -104,6 +104,7 @@ def write_report(
         duplicates=_duplicates(duplicates),
         copies=_copies(copies, audits),
         audited=audits is not None,
+        copied=_copied(audits),
         dropped=config["memorization"]["filter_copies"] == "drop",
         chosen_by_judges=_chosen_by_judges(config, audits),
         kits=[_kit(kit, Path(html).parent) for kit in kits],
@@ -179,6 +180,19 @@ def _copies(flags: str | None, audits: str | None) -> list[str]:
         f"{row.innocent_high:,}. Of planted copies {100 * row.recall:.0f} % "
         f"[{100 * row.recall_low:.0f}, {100 * row.recall_high:.0f}] were flagged."
         for row in flag_counts(found, read_scores(audits)).itertuples()
+    ]
+
+
+def _copied(audits: str | None) -> list[str]:
+    """Of which generators and classes the audit says that images are copies."""
+    if audits is None:
+        return []
+    scores = read_scores(audits)
+    found = scores[(scores["score"] == "flagged") & scores["selected"].eq(True) & (scores["p_adjusted"] <= LEVEL)]
+    return [
+        f"{row['generator']}, {row['class']}: {100 * row['value']:.0f} % of its images are flagged as copies of "
+        f"training images; of real ones of new patients seldom more than {100 * row['reference_high']:.0f} % would be."
+        for row in found.to_dict("records")
     ]
 
 

@@ -1,6 +1,7 @@
 """Each arm against the baseline on the same test images, with patients and training seeds both counted as chance."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,15 +20,20 @@ REPLICATES_AT_ONCE = 250
 class Differences:
     """The D differences of a study and what their chance is made of (fractions of the metric).
 
-    `rows`: frame of D rows, and `weights`: float [D, B], as of `grid.Grid`. `effect`: float [D].
-    `influences`: float [B, P], of patients on the blocks' means; `noise`: of training in these means.
+    `rows`: frame of D rows, and `weights`: float [D, B], as of `grid.Grid`. `means`: float [B], of the blocks.
+    `influences`: float [B, P], of patients on these means; `noise`: of training in them.
     """
 
     rows: pd.DataFrame
     weights: np.ndarray
-    effect: np.ndarray
+    means: np.ndarray
     influences: np.ndarray
     noise: SeedNoise
+
+    @property
+    def effect(self) -> np.ndarray:
+        """The differences, float [D]."""
+        return self.weights @ self.means
 
     def variance(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """`variance.difference_variance` of the differences, or of other `weights` [any, B]."""
@@ -61,6 +67,8 @@ def compare_arms(
       is, (t[1 - alpha / (2 m)] + t[0.8]) x standard_error with alpha = 1 - confidence and m arms in the family; 1 where
       even the largest effect would be missed so often;
     - `verdict`: `helps` or `harms` where p_adjusted < alpha, else `no evidence`;
+    - `baseline_score`: the baseline's own, in [0, 1]; `guess_score`: that of a guess without a look at the images,
+      see `guess_score`; `p_guess` of a baseline that is no better than that, one-sided;
     - `n_images, n_patients, n_classifiers, n_repeats, n_seeds` (of the cross-validation and of the classifier, in the
       cell with the fewest), `n_generator_seeds, n_draws` (of the arm).
 
@@ -98,7 +106,7 @@ def compare_arms(
         n_images=predictions.n_images,
         n_patients=predictions.n_patients,
     )
-    frame = frame.assign(**dict.fromkeys(OF_FAMILY, np.nan))
+    frame = frame.assign(**dict.fromkeys(OF_FAMILY, np.nan), **_against_guess(predictions, differences, metric))
     generator = np.random.default_rng(seed)
     for members in (frame["classifier"] == "all", frame["classifier"] != "all"):
         family = np.flatnonzero(members & frame["p"].notna())
@@ -117,6 +125,7 @@ BOUNDED = ["low", "high", "low_simultaneous", "high_simultaneous", "minimum_dete
 COLUMNS = ["classifier", "arm", "generator", "dose", "metric", "effect", "standard_error", "degrees"]
 COLUMNS += ["confidence", "low", "high", "low_simultaneous", "high_simultaneous", "p", "p_adjusted"]
 COLUMNS += ["margin", "p_equivalence", "p_equivalence_adjusted", "minimum_detectable_effect", "verdict"]
+COLUMNS += ["baseline_score", "guess_score", "p_guess"]
 COLUMNS += ["n_images", "n_patients", "n_classifiers", "n_repeats", "n_seeds"]
 COLUMNS += ["n_generator_seeds", "n_draws"]
 
@@ -129,8 +138,31 @@ def estimate_differences(predictions: Predictions, baseline: str, metric: str) -
     )
     values, influences = grid.averages @ values, grid.averages @ influences
     noise = seed_noise(values, influences, grid.block_of_replicate, grid.pools, grid.sources)
-    effect = grid.weights @ block_means(values, grid.block_of_replicate)
-    return Differences(grid.rows, grid.weights, effect, block_means(influences, grid.block_of_replicate), noise)
+    means, influences = (block_means(each, grid.block_of_replicate) for each in (values, influences))
+    return Differences(grid.rows, grid.weights, means, influences, noise)
+
+
+def _against_guess(predictions: Predictions, differences: Differences, metric: str) -> dict[str, Any]:
+    weights = np.maximum(-differences.weights, 0)
+    variance, degrees = differences.variance(weights)
+    score = weights @ differences.means
+    guess = guess_score(predictions, metric)
+    p = stats.t.sf((score - guess) / np.sqrt(variance), degrees)
+    return {"baseline_score": score, "guess_score": guess, "p_guess": p}
+
+
+def guess_score(predictions: Predictions, metric: str) -> float:
+    """A metric of a guess without a look at the images: of all the most frequent class, and of a finding what more of
+    them show. For macro_f1, of which that has none in other classes, each class as often as it is, or all findings."""
+    truth = predictions.truth
+    if truth.ndim > 1:
+        said = np.ones(truth.shape[1]) if metric == "macro_f1" else np.nanmean(truth, axis=0)
+    elif metric == "macro_f1":
+        return 1 / len(np.unique(truth))
+    else:
+        said = np.bincount(truth, minlength=len(predictions.classes)) / len(truth)
+    everywhere = np.broadcast_to(said, (1, len(truth), len(said)))
+    return float(values_and_influences(metric, truth, predictions.patients, everywhere)[0][0])
 
 
 def equivalence(effect: np.ndarray, error: np.ndarray, degrees: np.ndarray, margin: float | None) -> np.ndarray:

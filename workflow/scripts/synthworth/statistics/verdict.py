@@ -17,6 +17,8 @@ HEADLINES = {
     "harms": "Some ways of using synthetic images harm; none is shown to help.",
     "no evidence": "No evidence that synthetic images help.",
 }
+# So many arms without a finding are named where they are not counted.
+NAMED = 3
 # What an arm's interval and verdict speak of (`scope`), on which training images, and what neither can speak of.
 IMAGES, MODELS, DRAWS, ANEW = (
     "these images",
@@ -134,7 +136,7 @@ def verdict(
     scopes = {arm: _scope(row, outside) for arm, row in synthetic.iterrows()}
     scope = scopes.get(arms.best)
     controls = pooled[pooled["dose"] == 0]
-    answer = sentence(arms, _of(controls, "helps"))
+    answer = sentence(arms, _of(controls, "helps")) + _blind(pooled.iloc[0])
     return {
         "verdict": arms.verdict,
         "best_arm": arms.best,
@@ -209,15 +211,26 @@ def sentence(arms: SyntheticArms, helping_controls: Sequence[str] = ()) -> str:
     return text + _not_counted(arms.confounded)
 
 
+def _blind(row: pd.Series) -> str:
+    """What a study is worth whose classifiers have not learnt to tell the classes apart; `row`: any pooled one."""
+    unknown = pd.isna(row["p_guess"]) and row["baseline_score"] > row["guess_score"]
+    if unknown or row["p_guess"] < 1 - row["confidence"]:
+        return ""
+    scores = f"{100 * row['baseline_score']:.1f} % against {100 * row['guess_score']:.1f} %"
+    return (
+        f" The baseline is not shown to do better than a guess without a look at the images ({scores}): classifiers "
+        "that have learnt nothing tell nothing of synthetic images."
+    )
+
+
 def _not_counted(confounded: pd.DataFrame) -> str:
     """The arms that the verdict leaves out, by name where they were found better or worse."""
     if confounded.empty:
         return ""
     words = {"helps": "better", "harms": "worse"}
     named = [f"{arm} ({words[found]})" for arm, found in confounded["verdict"].items() if found in words]
-    others = len(confounded) - len(named)
-    if others:
-        named.append(_count(others, "other arm" if named else "arm"))
+    others = [str(arm) for arm in confounded.index[~confounded["verdict"].isin(words)]]
+    named += others if len(others) <= NAMED else [_count(len(others), "other arm" if named else "arm")]
     differ = (
         "differs from the baseline in more than its"
         if len(confounded) == 1

@@ -38,6 +38,9 @@ TABLES: dict[str, Callable[..., Table]] = {
     "worth": lambda rows, _baseline: chance.worth(rows),
 }
 
+# What an empty table says, where it is not that scores are missing.
+EMPTY = {"table1_demographics": "The manifest has no ages, sexes or views."}
+
 
 def render_table(
     name: str,
@@ -58,6 +61,6 @@ def render_table(
     """
     arms = (baseline,) if special is None else (baseline, special)
     table = TABLES[name](read_scores(scores), *arms)
-    remarks = table.remarks if len(table.frame) else ["No scores."]
+    remarks = table.remarks if len(table.frame) else [EMPTY.get(name, "No scores.")]
     note = " ".join([*remarks, provenance(study, protocol)])
     write_table(table.frame, csv, markdown, latex, html, table.caption, note, table.group)

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from synthworth.detector import ALL, is_null
+from synthworth.label_fidelity import HELD_OUT
 from synthworth.memorization.summaries import BEYOND, LEVEL, SCORES, false_alarms
 from synthworth.tables.layout import Table, grid, number, span
 
@@ -29,10 +30,21 @@ def recognition(scores: pd.DataFrame, baseline: str) -> Table:
         f"Beyond their intervals off the real ones: {named}."
         if named
         else "No generator is off the real ones beyond its interval.",
+        *["The classifier hardly tells held-out real images apart: what it says of synthetic ones means nothing."]
+        * (not findings and _is_blind(scores)),
         "The held-out images also chose the classifier's epoch: their row is a little high.",
     ]
     caption = f"Images recognised as their {word} (%{' and AUROC' if findings else ''})"
     return Table(frame, caption, remarks if len(frame) else [])
+
+
+def _is_blind(scores: pd.DataFrame) -> bool:
+    """Whether held-out real images are recognised no better than by guess: their mean recall, by its 95 % interval."""
+    real = scores[scores["source"] == HELD_OUT]
+    # Of a recall of 0 or 1 the plain variance would be none.
+    shares = (real["recognised"] + 1) / (real["n"] + 2)
+    error = (shares * (1 - shares) / (real["n"] + 2)).sum() ** 0.5 / len(real)
+    return bool(real["recall"].mean() - 1.96 * error <= 1 / len(real))
 
 
 def detection(scores: pd.DataFrame, baseline: str) -> Table:
@@ -72,7 +84,9 @@ def memorization(scores: pd.DataFrame, baseline: str) -> Table:
         f"{_words(chosen['score'].unique())}: beyond what real images have, at 5 % over all {len(chosen)} scores "
         f"together (after Holm). With “?”: at 5 % by itself, as {LEVEL * len(chosen):.1f} of so many would be by "
         "chance, and as power is told. For AuthPct and the gap the 5 % may be 9: in simulations so many sets of real "
-        "points were beyond. A score of little power says nothing when it finds nothing.",
+        "points were beyond. A score of little power says nothing when it finds nothing. "
+        "The words go by how far a score is from that of the held-out images at hand, which takes their luck off both: "
+        "it may lie outside the range of real images without a word, and inside with one.",
         "Nearer to the training images than real ones lie copies, but also images that are less varied than real ones. "
         "Those of a generator that overfits are nearer to its own training images than to others of their kind: it "
         "remembers the set, which is no evidence that any one image is a copy. Of copies speak the flags alone.",

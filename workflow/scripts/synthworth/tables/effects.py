@@ -20,7 +20,7 @@ def effects(comparisons: pd.DataFrame, baseline: str) -> Table:
         "Intervals hold for all arms at once (comparisons.csv has those of each arm alone); p and verdicts are "
         "adjusted for all arms.",
     ]
-    remarks += _unseen(pooled)
+    remarks += [*_levels(pooled, baseline, metric), *_unseen(pooled)]
     return Table(_rows(pooled).reset_index(drop=True), f"Effect of each arm on {metric}", remarks)
 
 
@@ -61,6 +61,16 @@ def _rows(pooled: pd.DataFrame) -> pd.DataFrame:
             "Verdict": pooled["verdict"],
         }
     )
+
+
+def _levels(pooled: pd.DataFrame, baseline: str, metric: str) -> list[str]:
+    if pooled.empty:
+        return []
+    scores, guess = (100 * pooled[name] for name in ("baseline_score", "guess_score"))
+    return [
+        f"{baseline} itself has {number(scores.iloc[0], 1)} % {metric}; a guess without a look at the images has "
+        f"{number(guess.iloc[0], 1)} %."
+    ]
 
 
 def _unseen(pooled: pd.DataFrame) -> list[str]:

@@ -79,6 +79,8 @@ def table7_accuracy(cells: pd.DataFrame, baseline: str) -> Table:
     frame = grid(accuracy, ["added", "row"], "classifier", text, cells["classifier"].unique())
     frame = frame.rename(columns={"added": "Added per class", "row": "Training data"})
     remarks = [f"Mean ± sd over n = {span(accuracy['n'])} training runs.", *_copies_remarks(accuracy)]
+    if ((accuracy["dose"] == 0) & (accuracy["arm"] != baseline)).any():
+        remarks.append("With 0 stand the controls, too: what they add is no synthetic image under its own label.")
     remarks += [OVER_FINDINGS] * are_findings(cells)
     return Table(frame, "Accuracy (%) of classifiers on the test images", remarks, "Added per class")
 
