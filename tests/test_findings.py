@@ -72,6 +72,14 @@ def test_what_is_no_finding_is_named_with_row_column_and_remedy(tmp_path):
     assert len(error.value.problems) == 2
     for words in ("row 2, column `effusion`: 'yes'", "row 3, column `edema`: '2'", "1 (present), 0 (absent), -1"):
         assert words in str(error.value)
+    path = manifest(tmp_path, "image,patient,effusion,edema\na,1,yes,0\nb,2,1,2\nc,3,yes,0\nd,4,no,0\n")
+    with pytest.raises(StudyError) as error:
+        read_manifest(path, findings=FINDINGS)
+    assert [problem.partition(" is none of")[0] for problem in error.value.problems] == [
+        "2 rows (2, 4), column `effusion`: 'yes'",
+        "row 5, column `effusion`: 'no'",
+        "row 3, column `edema`: '2'",
+    ]
     path = manifest(tmp_path, "image,patient,Effusion\na,1,1\n")
     with pytest.raises(StudyError) as error:
         read_manifest(path, findings=FINDINGS)

@@ -121,6 +121,7 @@ def test_rows_of_another_length_are_all_listed(tmp_path):
     assert "row 3: 5 fields, but the header has 3; put" in message
     assert "row 4: 2 fields" in message
     assert "row 2" not in message
+    assert "2 rows (2, 3): 4 fields" in structure_problem(write_manifest(tmp_path, *["a.png,p1,x,old"] * 2))
 
 
 def test_empty_manifest_open_quote_and_no_text(tmp_path):
@@ -258,6 +259,33 @@ def test_label_that_is_not_in_the_config(tmp_path):
     assert problem.startswith("row 4, a.png: label 'helthy' is not in the config (did you mean 'healthy'?); correct it")
 
 
+def test_a_label_that_is_not_in_the_config_is_one_problem_of_all_its_rows(tmp_path):
+    labels = ["bacterial", "helthy", "bacterial", "helthy", "bacterial", "bacterial"]
+    first, second = problems_of(tmp_path, *[f"{row}.png,p{row},{label}" for row, label in enumerate(labels, start=4)])
+    remedy = "correct it, or add it to `dataset.classes`; leave rows of labels that are not to be studied out of the"
+    known = "the classes' labels are healthy, viral pneumonia"
+    assert first == f"4 rows (4, 6, 8, …): label 'bacterial' is not in the config ({known}); {remedy} manifest"
+    assert second == f"2 rows (5, 7): label 'helthy' is not in the config (did you mean 'healthy'?); {remedy} manifest"
+
+
+def test_a_label_of_a_folder_that_is_not_in_the_config_is_one_problem_of_all_its_images(tmp_path):
+    for number in range(4):
+        draw(tmp_path / f"bacterial/{number}.png", number)
+    draw(tmp_path / "healthy/a.png", 9)
+    with pytest.raises(StudyError) as error:
+        inspect_images(list_folder(tmp_path), tmp_path, {"healthy": "healthy"})
+    (problem,) = error.value.problems
+    assert problem.startswith(
+        "4 images (bacterial/0.png, bacterial/1.png, bacterial/2.png, …): label 'bacterial' is not"
+    )
+    assert problem.endswith("; leave images of labels that are not to be studied out of the folder")
+
+
+def test_a_fault_of_many_files_is_a_problem_of_each(tmp_path):
+    problems = problems_of(tmp_path, "a.dcm,p,healthy", "b.dcm,q,healthy")
+    assert [problem.split(":")[0] for problem in problems] == ["row 4, a.dcm", "row 5, b.dcm"]
+
+
 @pytest.mark.parametrize("image", ["../outside.png", "sub/../../outside.png", "/etc/hostname", "C:\\scans\\a.png"])
 def test_path_that_climbs_out(tmp_path, image):
     study = tmp_path / "study"
@@ -314,6 +342,14 @@ def test_split_column(tmp_path):
         "put all images of a patient into one split",
         "row 6, c.png: empty split, while other rows have one; fill the column in all rows, or delete it",
         "row 7, d.png: unknown split 'valid'; write one of train, select, test, or delete the column",
+    ]
+
+
+def test_an_unknown_split_is_one_problem_of_all_its_rows(tmp_path):
+    rows = [f"{number}.png,p{number},healthy,{split}" for number, split in enumerate(["val"] * 4 + ["valid"])]
+    assert problems_of(tmp_path, *rows, header="image,patient,label,split") == [
+        "4 rows (4, 5, 6, …): unknown split 'val'; write one of train, select, test, or delete the column",
+        "row 8, 4.png: unknown split 'valid'; write one of train, select, test, or delete the column",
     ]
 
 

@@ -94,6 +94,25 @@ def test_class_too_small_for_its_splits():
     split_patients(index[index["class"] != "b"], PAPER, 0, NO_PAIRS)
 
 
+def test_a_small_class_that_is_called_nearly_as_a_larger_one_may_be_mistyped():
+    guess = "; or is it 'bacterial' mistyped?"
+    index = make_index({"bacteral": 1, "bacterial": 20, "viral": 2})
+    with pytest.raises(StudyError) as error:
+        split_patients(index, HONEST, 0, NO_PAIRS)
+    assert [problem.endswith(guess) for problem in error.value.problems] == [True, False]
+    assert not error.value.problems[1].endswith("mistyped?")
+    splits = split_patients(make_index({"bacteral": 3, "bacterial": 20}), HONEST, 0, NO_PAIRS)
+    with pytest.raises(StudyError) as error:
+        check_sizes(splits)
+    assert len(error.value.problems) == 3
+    assert all(problem.endswith(guess) for problem in error.value.problems)
+    with pytest.raises(StudyError) as error:
+        split_patients(splits[splits["class"].eq("bacterial") | splits["split"].eq("train")], HONEST, 0, NO_PAIRS)
+    assert error.value.problems == [
+        "class 'bacteral' has no image in split select, test; move a patient of it there" + guess
+    ]
+
+
 def test_class_too_small_to_train_or_to_judge_by():
     splits = split_patients(make_index({"a": 30, "rare": 2}), PAPER, 0, NO_PAIRS)
     with pytest.raises(StudyError) as error:

@@ -14,3 +14,14 @@ class StudyError(Exception):
         self.title = title
         self.problems = list(problems)
         super().__init__("\n".join([title, *(f"  - {problem}" for problem in self.problems)]))
+
+
+def counted(places: Sequence[str | int], unit: str = "row") -> str:
+    """Where one fault stands: `row 4`, or of several places their number and the first three: `148 rows (2, 3, 4, …)`.
+
+    `unit` is what the places are, in the singular.
+    """
+    if len(places) == 1:
+        return f"{unit} {places[0]}"
+    first = ", ".join(str(place) for place in places[:3])
+    return f"{len(places)} {unit}s ({first}{', …' if len(places) > 3 else ''})"

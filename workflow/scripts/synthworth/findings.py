@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from synthworth.errors import counted
+
 Unmentioned = Literal["absent", "uncertain"]
 
 PRESENT, ABSENT, MASKED = "1", "0", ""
@@ -23,14 +25,15 @@ THRESHOLD = 0.5
 
 
 def field_problems(frame: pd.DataFrame, findings: Sequence[str]) -> Iterator[str]:
-    """The fields of findings that say nothing known, a line each with the row, the column and the remedy.
+    """What fields of findings say that nobody knows, a line for each column and value with the rows and the remedy.
 
     `frame` as of `manifest.read_manifest`.
     """
     for name in findings:
-        for place in np.flatnonzero(~frame[name].isin([*SAID, ""])):
+        unknown = frame[~frame[name].isin([*SAID, ""])]
+        for value, rows in unknown.groupby(name, sort=False)["row"]:
             yield (
-                f"row {frame['row'].iloc[place]}, column `{name}`: {frame[name].iloc[place]!r} is none of 1 (present), "
+                f"{counted(rows.tolist())}, column `{name}`: {value!r} is none of 1 (present), "
                 "0 (absent), -1 (uncertain) and empty (not mentioned); write one of them"
             )
 

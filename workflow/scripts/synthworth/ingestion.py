@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PureWindowsPath
@@ -15,7 +15,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 import pandas as pd
 
-from synthworth.errors import StudyError
+from synthworth.errors import StudyError, counted
 from synthworth.files import replacing
 from synthworth.findings import MASKED, Unmentioned
 from synthworth.images import decode, fit_image, perceptual_hash
@@ -37,22 +37,23 @@ def inspect_images(
     Columns: `image`, `patient`, `label`, `class`, the manifest's others (`split` only where it says something),
     `sha256` of the file, `hash` (`images.perceptual_hash`), `width` and `height` in pixels. Those of an `external` test
     set are all of one split, whatever theirs says, and need not be of all classes. Raises one StudyError that lists
-    every problem.
+    every problem: what is wrong with a file for each file, what rows say for each thing that they say.
     """
     frame = frame.reset_index(drop=True)
     if "split" in frame and (external or not frame["split"].any()):
         frame = frame.drop(columns="split")
-    problems = [*_field_problems(frame, classes, external), *_repetition_problems(frame)]
+    said = [*_field_problems(frame, classes, external), *_repetition_problems(frame)]
     inspect = partial(_inspect, Path(root))
     with ThreadPoolExecutor(threads) as pool:
         found = list(progress(pool.map(inspect, frame["image"]), "Reading images", total=len(frame)))
-    problems += [(place, facts) for place, facts in enumerate(found) if isinstance(facts, str)]
+    files = [([place], facts) for place, facts in enumerate(found) if isinstance(facts, str)]
     facts = pd.DataFrame([{} if isinstance(facts, str) else facts for facts in found], index=frame.index)
     if "sha256" in facts:
-        problems += _copy_problems(frame, facts["sha256"], findings)
+        said += _copy_problems(frame, facts["sha256"], findings)
+    problems = sorted([*files, *_by_problem(said)])
     absent = [label for label in classes.values() if label not in set(frame["label"]) and not external]
     if problems or absent:
-        lines = [f"{_where(frame, place)}: {problem}" for place, problem in sorted(problems)]
+        lines = [f"{_where(frame, places)}: {problem}" for places, problem in problems]
         lines += [
             f"no image has the label {label!r}; take it out of `dataset.classes`, or add images" for label in absent
         ]
@@ -146,15 +147,31 @@ def _root(manifest: str | Path | None, folder: str | Path | None) -> Path:
     return Path(manifest).parent if manifest is not None else Path(folder)
 
 
-def _where(frame: pd.DataFrame, place: int) -> str:
-    image = frame["image"][place] or "(no path)"
-    return f"row {frame['row'][place]}, {image}" if frame["row"][place] else image
+def _by_problem(problems: Iterable[tuple[int, str]]) -> Iterator[tuple[list[int], str]]:
+    """Each problem once, with all places that have it."""
+    places: dict[str, list[int]] = {}
+    for place, problem in sorted(problems):
+        places.setdefault(problem, []).append(place)
+    for problem, own in places.items():
+        yield own, problem
+
+
+def _where(frame: pd.DataFrame, places: Sequence[int]) -> str:
+    images = [frame["image"][place] or "(no path)" for place in places]
+    rows = [frame["row"][place] for place in places]
+    if len(places) > 1:
+        return counted(rows) if all(rows) else counted(images, "image")
+    return f"row {rows[0]}, {images[0]}" if rows[0] else images[0]
 
 
 def _field_problems(frame: pd.DataFrame, classes: Mapping[str, str], external: bool) -> Iterator[tuple[int, str]]:
     labels = list(classes.values())
     # Classes hang on what was trained on, not on what is tested.
-    remedy = "remove the row" if external else "add it to `dataset.classes`"
+    if external:
+        remedy = "remove the row"
+    else:
+        left = "rows of {} out of the manifest" if frame["row"].all() else "images of {} out of the folder"
+        remedy = f"add it to `dataset.classes`; leave {left.format('labels that are not to be studied')}"
     splits = frame["split"] if "split" in frame else ["train"] * len(frame)
     for place, (label, patient, split) in enumerate(zip(frame["label"], frame["patient"], splits, strict=True)):
         if not label:
@@ -180,14 +197,14 @@ def _repetition_problems(frame: pd.DataFrame) -> Iterator[tuple[int, str]]:
         if first != place and image:
             labels = frame["label"][first], frame["label"][place]
             said = "with two labels, {!r} and {!r}".format(*labels) if labels[0] != labels[1] else "already"
-            yield place, f"the image stands {said} in {_where(frame, first)}; remove one of the rows"
+            yield place, f"the image stands {said} in {_where(frame, [first])}; remove one of the rows"
     for place, patient in enumerate(frame["patient"] if "split" in frame else []):
         first = patients.setdefault(patient, place)
         splits = frame["split"][first], frame["split"][place]
         if patient and all(splits) and splits[0] != splits[1]:
             yield (
                 place,
-                f"patient {patient!r} is in split {splits[1]!r} here and in {splits[0]!r} in {_where(frame, first)}; "
+                f"patient {patient!r} is in split {splits[1]!r} here and in {splits[0]!r} in {_where(frame, [first])}; "
                 "put all images of a patient into one split",
             )
 
@@ -203,11 +220,11 @@ def _copy_problems(frame: pd.DataFrame, hashes: pd.Series, findings: Sequence[st
         if frame["label"][first] != frame["label"][place]:
             labels = frame["label"][place], frame["label"][first]
             said = "labelled {!r} here and {!r} in".format(*labels)
-            yield place, f"the same picture is {said} {_where(frame, first)}; keep the row whose label is right"
+            yield place, f"the same picture is {said} {_where(frame, [first])}; keep the row whose label is right"
         for name in findings:
             here, there = frame[name][place], frame[name][first]
             if here != there and MASKED not in (here, there):
-                said = f"has `{name}` {here} here and {there} in {_where(frame, first)}"
+                said = f"has `{name}` {here} here and {there} in {_where(frame, [first])}"
                 yield place, f"the same picture {said}; keep the row that is right"
 
 

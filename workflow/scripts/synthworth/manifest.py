@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from synthworth.csv_files import other_delimiter, read_records
-from synthworth.errors import StudyError
+from synthworth.errors import StudyError, counted
 from synthworth.findings import Unmentioned, as_indexed, field_problems, joint_labels
 
 REQUIRED = ("image", "patient", "label")
@@ -51,11 +51,12 @@ def read_manifest(
     problems = list(_column_problems(columns, findings))
     if not problems and not records:
         problems = ["it lists no images. " + EXAMPLE]
+    lengths = [len(fields) for _, fields in records]
     problems += [
-        f"row {row}: {len(fields)} fields, but the header has {len(columns)}; put a field that holds a comma into "
-        'double quotes ("...")'
-        for row, fields in records
-        if len(fields) != len(columns) and not problems
+        f"{counted([row for row, fields in records if len(fields) == length])}: {length} fields, but the header has "
+        f'{len(columns)}; put a field that holds a comma into double quotes ("...")'
+        for length in dict.fromkeys(lengths)
+        if length != len(columns) and not problems
     ]
     if problems:
         raise StudyError(f"The manifest {path} cannot be read.", problems)

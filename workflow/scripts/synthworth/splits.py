@@ -1,5 +1,6 @@
 """Splits: which patients train, which choose, which test. Never is one patient, or one picture, on two sides."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -120,17 +121,26 @@ def _shares(fractions: Mapping[str, float]) -> dict[str, float]:
 def _deal(counts: pd.DataFrame, shares: Mapping[str, float], seed: int) -> pd.Series:
     """The place of each group among the names of `shares`, given its images per class (a row each)."""
     names = list(shares)
+    patients = (counts > 0).sum()
     problems = [
         f"class {name!r}: {groups} patient(s) for {len(names)} splits ({', '.join(names)}), patients who share a near "
         "duplicate counted as one; add patients, leave the class out, give a split no fraction (splits.fractions), or "
-        "take fewer folds (splits.folds)"
-        for name, groups in (counts > 0).sum().items()
+        f"take fewer folds (splits.folds){_guess(name, patients)}"
+        for name, groups in patients.items()
         if groups < len(names)
     ]
     if problems:
         raise StudyError("Classes are too small for their splits.", problems)
     chosen = _draw(counts.to_numpy(), np.array(list(shares.values())), np.random.default_rng(seed))
     return pd.Series([names[place] for place in chosen], counts.index)
+
+
+def _guess(name: str, patients: pd.Series) -> str:
+    """The end of a remedy where a small class may be a larger one's label mistyped; `patients` is {class: number}."""
+    larger = [other for other in patients.index if patients[other] > patients[name]]
+    # Nearer than difflib's usual 0.6: the classes of a study are often called alike.
+    close = difflib.get_close_matches(name, larger, n=1, cutoff=0.8)
+    return f"; or is it {close[0]!r} mistyped?" if close else ""
 
 
 def check_sizes(splits: pd.DataFrame) -> None:
@@ -141,12 +151,17 @@ def check_sizes(splits: pd.DataFrame) -> None:
     classes = list(splits["class"].unique())
     images = splits[splits["split"] == "train"].groupby("class")["image"].count().reindex(classes, fill_value=0)
     held_out = [split for split in ("select", "test") if (splits["split"] == split).any()]
+    of_class = splits.groupby("class")["patient"].nunique()
     patients = splits.groupby(["split", "class"])["patient"].nunique()
     patients = patients.reindex(pd.MultiIndex.from_product([held_out, classes]), fill_value=0)
     remedy = "two are the least; add patients, leave the class out, or give the split more (a fraction, fewer folds)"
-    problems = [f"class {name!r}: {images[name]} image for training, {remedy}" for name in classes if images[name] < 2]
+    problems = [
+        f"class {name!r}: {images[name]} image for training, {remedy}{_guess(name, of_class)}"
+        for name in classes
+        if images[name] < 2
+    ]
     problems += [
-        f"class {name!r}: {patients[split, name]} patient in {split}, {remedy}"
+        f"class {name!r}: {patients[split, name]} patient in {split}, {remedy}{_guess(name, of_class)}"
         for split in held_out
         for name in classes
         if patients[split, name] < 2
@@ -243,10 +258,12 @@ def _check_own_splits(index: pd.DataFrame, names: list[str], pairs: pd.DataFrame
         if len(splits) > 1:
             problems.append(f"patient {patient!r} is in splits {', '.join(sorted(splits))}; keep each patient in one")
     counts = pd.crosstab(index["class"], index["split"])
+    of_class = index.groupby("class")["patient"].nunique()
     for name, row in counts.iterrows():
         empty = [split for split in counts if not row[split]]
         if empty:
-            problems.append(f"class {name!r} has no image in split {', '.join(empty)}; move a patient of it there")
+            remedy = f"move a patient of it there{_guess(name, of_class)}"
+            problems.append(f"class {name!r} has no image in split {', '.join(empty)}; {remedy}")
     split_of = index.set_index("image")["split"]
     sides = pairs.assign(a=pairs["image_a"].map(split_of), b=pairs["image_b"].map(split_of))
     for pair in sides[(sides["a"] != sides["b"]) & (sides["patient_a"] != sides["patient_b"])].itertuples():
