@@ -17,7 +17,15 @@ from synthworth.errors import StudyError
 from synthworth.inputs import Inputs
 from synthworth.planning.designs import study_designs
 from synthworth.planning.detectable import Design, Repetitions, detectable_effect, published_assumptions
-from synthworth.planning.jobs import FORWARD, Jobs, classifier_jobs, generator_jobs, images_of_run, images_of_training
+from synthworth.planning.jobs import (
+    FORWARD,
+    Jobs,
+    check_doses,
+    classifier_jobs,
+    generator_jobs,
+    images_of_run,
+    images_of_training,
+)
 from synthworth.planning.outputs import SHARING, assumed, effect_sentence, show_plan, write_plan
 from synthworth.planning.rates import MEASURED, UNKNOWN, estimate_hours, read_rates
 from synthworth.specs import Specs
@@ -310,6 +318,19 @@ def test_what_counts_as_independent_is_the_highest_level_that_is_repeated():
     both = tiny(arms=arms, generators=generators, seeds={"runs": [1, 2], "generators": [1, 2]})
     assert [each.arm.level for each in study_designs(both)] == ["generator_seed", "seed"]
     assert study_designs(both)[1].arm == study_designs(both)[0].baseline == Repetitions(2, "seed", 2, 2)
+
+
+def test_a_dose_that_leaves_classes_smaller_than_the_largest_is_told_before_training():
+    def study(per_class):
+        filled = {"generator": "ddpm", "per_class": per_class, "balance": "to_majority"}
+        return tiny(arms={"baseline": {}, "ddpm": {"per_class": [4]}, "filled": filled})
+
+    folds = [{"healthy": 12, "viral": 8}, {"healthy": 14, "viral": 7}]
+    check_doses(study(7), folds)
+    with pytest.raises(StudyError) as error:
+        check_doses(study(6), folds)
+    told = "arms.filled: 7 images are lacking to the largest class, the arm has 6: raise its `per_class` to 7"
+    assert error.value.problems == [told]
 
 
 def test_the_plan_is_written_and_shown(tmp_path, monkeypatch, capsys):

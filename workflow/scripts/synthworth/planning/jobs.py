@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from synthworth.errors import StudyError
 from synthworth.planning.rates import ANY
 from synthworth.study import Study
 
@@ -173,6 +174,23 @@ def images_of_run(arm: Mapping[str, Any], training: Mapping[str, Any], counts: M
     return training["epochs"] * sum(
         share * (max(images) * len(images) if even else sum(images)) for share, images in stages
     )
+
+
+def check_doses(study: Study, training: list[Mapping[str, int]]) -> None:
+    """Raises StudyError where an arm that fills up the classes has too few synthetic images for it in some fold.
+
+    `training` is as of `classifier_jobs`. Where an arm holds back real images its own runs say so, not the plan.
+    """
+    problems = []
+    for arm in study.arms.values():
+        lacking = max(max(counts.values()) - min(counts.values()) for counts in training)
+        if arm.balance == "to_majority" and arm.real_share == 1 and arm.per_class < lacking:
+            problems.append(
+                f"arms.{arm.shared_name}: {lacking} images are lacking to the largest class, the arm has "
+                f"{arm.per_class}: raise its `per_class` to {lacking}"
+            )
+    if problems:
+        raise StudyError("The synthetic images do not suffice to balance the classes", problems)
 
 
 def _drawing(study: Study, name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from synthworth.files import replacing
 from synthworth.manifest import read_index
 from synthworth.planning.designs import study_designs
 from synthworth.planning.detectable import Assumption, detectable_effect, published_assumptions
-from synthworth.planning.jobs import classifier_jobs, generator_jobs
+from synthworth.planning.jobs import check_doses, classifier_jobs, generator_jobs
 from synthworth.planning.rates import MEASURED, UNKNOWN, estimate_hours, read_rates
 from synthworth.study import Study
 
@@ -37,10 +37,12 @@ def write_plan(
 
     `training` and `selecting` are the indices of the images that are trained on and by which epochs are chosen, one for
     each fold; `tests` those of the test sets, named `test_sets`, the study's own first. Benchmarks of finished jobs lie
-    under `folders`. `rates` is as of `rates.read_rates`, `published` the folder of the published tables.
+    under `folders`. `rates` is as of `rates.read_rates`, `published` the folder of the published tables. Raises
+    StudyError as `jobs.check_doses`.
     """
     study = Study(config)
     counts = [read_index(path)["class"].value_counts().to_dict() for path in training]
+    check_doses(study, counts)
     chosen_by = [len(read_index(path)) for path in selecting]
     indices = {name: read_index(path) for name, path in zip(test_sets, tests, strict=True)}
     repeats = config["splits"]["repeats"]
