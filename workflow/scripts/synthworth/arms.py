@@ -3,7 +3,7 @@
 The Snakefile reads this module while it is parsed, so nothing heavy is imported here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,6 +86,11 @@ class Arm:
     def first(self) -> int:
         """The number of the first synthetic image of each class; a draw goes on where the one before it ends."""
         return (self.draw - 1) * self.per_class
+
+
+def shared_names(arms: Iterable[Arm]) -> list[str]:
+    """What statistics call the arms, replicates once."""
+    return list(dict.fromkeys(arm.shared_name for arm in arms))
 
 
 # What an entry of the config says that is not expanded, as fields of an arm.

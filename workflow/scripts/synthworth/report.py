@@ -21,7 +21,7 @@ from synthworth.contradictions import LAST
 from synthworth.detector import alarm, is_null
 from synthworth.figure_style import METRIC_NAMES
 from synthworth.files import replacing
-from synthworth.memorization.summaries import LEVEL, flag_counts
+from synthworth.memorization.summaries import LEVEL, chosen_flags, flag_counts
 from synthworth.protocols import PROTOCOLS
 from synthworth.rating_kit.page import read_questions
 from synthworth.statistics.verdict import headline
@@ -67,6 +67,7 @@ def write_report(
     fragments = {Path(path).stem: Markup(Path(path).read_text(encoding="utf-8")) for path in tables}
     answer = json.loads(Path(verdict).read_text(encoding="utf-8")) if verdict else None
     links = [os.path.relpath(report, Path(html).parent) for report in reports]
+    audited = read_scores(audits) if audits else None
 
     def figure(name: str) -> Markup:
         return _figure(pictures[name]) if name in pictures else Markup()
@@ -102,11 +103,11 @@ def write_report(
         data_tables=[fragments[name] for name in DATA_TABLES if name in fragments],
         rated=[fragments[name] for name in RATING_TABLES if name in fragments],
         duplicates=_duplicates(duplicates),
-        copies=_copies(copies, audits),
-        audited=audits is not None,
-        copied=_copied(audits),
+        copies=_copies(copies, audited),
+        audited=audited is not None,
+        copied=_copied(audited),
         dropped=config["memorization"]["filter_copies"] == "drop",
-        chosen_by_judges=_chosen_by_judges(config, audits),
+        chosen_by_judges=_chosen_by_judges(config, audited),
         kits=[_kit(kit, Path(html).parent) for kit in kits],
         alarms=_alarms(detection, config["fidelity"]["detector"]["alarm"]),
         tests=_tests(pd.read_csv(tests)) if tests else "",
@@ -163,7 +164,7 @@ def _alarms(detection: str | None, threshold: float) -> list[str]:
     return [warning for name, rows in own if (warning := alarm(rows, name, threshold))]
 
 
-def _copies(flags: str | None, audits: str | None) -> list[str]:
+def _copies(flags: str | None, audits: pd.DataFrame | None) -> list[str]:
     """How many of all synthetic images were flagged as copies, by generator, and what such a count is worth: without
     `audits` that is not known.
     """
@@ -179,29 +180,28 @@ def _copies(flags: str | None, audits: str | None) -> list[str]:
         f"new patients {row.innocent:.1f} on average at most, and in 95 of 100 studies no more than "
         f"{row.innocent_high:,}. Of planted copies {100 * row.recall:.0f} % "
         f"[{100 * row.recall_low:.0f}, {100 * row.recall_high:.0f}] were flagged."
-        for row in flag_counts(found, read_scores(audits)).itertuples()
+        for row in flag_counts(found, audits).itertuples()
     ]
 
 
-def _copied(audits: str | None) -> list[str]:
+def _copied(audits: pd.DataFrame | None) -> list[str]:
     """Of which generators and classes the audit says that images are copies."""
     if audits is None:
         return []
-    scores = read_scores(audits)
-    found = scores[(scores["score"] == "flagged") & scores["selected"].eq(True) & (scores["p_adjusted"] <= LEVEL)]
+    flagged = chosen_flags(audits)
     return [
         f"{row['generator']}, {row['class']}: {100 * row['value']:.0f} % of its images are flagged as copies of "
         f"training images; of real ones of new patients seldom more than {100 * row['reference_high']:.0f} % would be."
-        for row in found.to_dict("records")
+        for row in flagged[flagged["p_adjusted"] <= LEVEL].to_dict("records")
     ]
 
 
-def _chosen_by_judges(config: Mapping[str, Any], audits: str | None) -> bool:
+def _chosen_by_judges(config: Mapping[str, Any], audits: pd.DataFrame | None) -> bool:
     """Whether a generator's checkpoint was chosen, among several, by the held-out images that the audit rests on."""
     name = config["fidelity"]["selection"]
     if audits is None or name == LAST or config["fidelity"]["metrics"][name].get("reference") != "select":
         return False
-    return not read_scores(audits)["selected"].all()
+    return not audits["selected"].all()
 
 
 def _tests(tests: pd.DataFrame) -> str:

@@ -51,6 +51,11 @@ def false_alarms(rows: pd.DataFrame) -> str:
     return f"{100 * rate:.1f} % [{100 * low:.1f}, {100 * high:.1f}] ({n:.0f} patients)"
 
 
+def chosen_flags(summary: pd.DataFrame) -> pd.DataFrame:
+    """The audits' rows on the flags of the chosen checkpoints."""
+    return summary[(summary["score"] == "flagged") & summary["selected"].eq(True)]
+
+
 def flag_counts(flags: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     """How many of all images of a generator are flagged, beside what there is to expect: a row per generator, by name.
 
@@ -61,7 +66,7 @@ def flag_counts(flags: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     images, with the widest of the classes' intervals, `recall_low` and `recall_high`.
     """
     names = ["generator", "class"]
-    audited = summary[(summary["score"] == "flagged") & summary["selected"].eq(True)].set_index(names)
+    audited = chosen_flags(summary).set_index(names)
     counts = flags.groupby(names, sort=False)["flagged"].agg(flagged="sum", n="count")
     told = [*FALSE_ALARMS, *POOLED_ALARMS, "power", "power_low", "power_high"]
     counts = counts.join(audited.loc[counts.index, told])

@@ -181,9 +181,9 @@ def check_doses(study: Study, training: list[Mapping[str, int]]) -> None:
 
     `training` is as of `classifier_jobs`. Where an arm holds back real images its own runs say so, not the plan.
     """
+    lacking = max(max(counts.values()) - min(counts.values()) for counts in training)
     problems = []
     for arm in study.arms.values():
-        lacking = max(max(counts.values()) - min(counts.values()) for counts in training)
         if arm.balance == "to_majority" and arm.real_share == 1 and arm.per_class < lacking:
             problems.append(
                 f"arms.{arm.shared_name}: {lacking} images are lacking to the largest class, the arm has "

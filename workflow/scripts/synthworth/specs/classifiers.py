@@ -1,9 +1,8 @@
 """Specs of the rules that train classifiers and compare arms."""
 
-from collections.abc import Iterable
 from typing import Any
 
-from synthworth.arms import Arm
+from synthworth.arms import Arm, shared_names
 from synthworth.seeds import seed
 from synthworth.specs.canonical import ConfigSlices, canonical
 
@@ -77,7 +76,7 @@ class ClassifiersSpecs(ConfigSlices):
     @canonical
     def compare_generators(self, wildcards: Any) -> dict[str, Any]:
         """The metric of the rank tests, and the arms whose runs they take."""
-        adding = _shared_names(arm for arm in self.study.arms.values() if arm.adds_to(self.study.baseline))
+        adding = shared_names(arm for arm in self.study.arms.values() if arm.adds_to(self.study.baseline))
         return {"metric": self.config["statistics"]["primary_metric"], "arms": adding}
 
     @canonical
@@ -90,8 +89,8 @@ class ClassifiersSpecs(ConfigSlices):
         comparable = [arm for arm in synthetic if arm.differs_in_images_alone(baseline)]
         return {
             "outside": self.study.outside(),
-            "other_regimes": _shared_names(arm for arm in comparable if arm.regime != baseline.regime),
-            "confounded": _shared_names(arm for arm in synthetic if arm not in comparable),
+            "other_regimes": shared_names(arm for arm in comparable if arm.regime != baseline.regime),
+            "confounded": shared_names(arm for arm in synthetic if arm not in comparable),
         }
 
     def _images_of(self, arm: Arm) -> dict[str, Any]:
@@ -126,11 +125,6 @@ class ClassifiersSpecs(ConfigSlices):
             for repeat in repeats
             for run in self.study.runs
         ]
-
-
-def _shared_names(arms: Iterable[Arm]) -> list[str]:
-    """What statistics call the arms, replicates once."""
-    return list(dict.fromkeys(arm.shared_name for arm in arms))
 
 
 def _objective(arm: Arm) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from synthworth.arms import shared_names
 from synthworth.specs.canonical import ConfigSlices, canonical
 
 
@@ -17,8 +18,8 @@ class ReportSpecs(ConfigSlices):
         if wildcards.table != "table8_accuracy_change":
             return self._origin(wildcards)
         synthetic = [arm for arm in self.study.arms.values() if arm.dose]
-        special = dict.fromkeys(arm.shared_name for arm in synthetic if not arm.adds_to(self.study.baseline))
-        return self._origin(wildcards) | {"special": list(special)}
+        special = shared_names(arm for arm in synthetic if not arm.adds_to(self.study.baseline))
+        return self._origin(wildcards) | {"special": special}
 
     @canonical
     def draw_figure(self, wildcards: Any) -> dict[str, Any]:
